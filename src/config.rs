@@ -1,0 +1,206 @@
+//! The settings of a run: validated, typed, immutable. Built by [`crate::cli`] or by tests; later code
+//! cannot hold a bad value.
+
+use crate::job::Template;
+use serde_json::value::RawValue;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Everything a run needs to know.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// What the core decides by.
+    pub pool: PoolConfig,
+    /// How worker processes are started.
+    pub launch: Launch,
+    /// Where jobs come from.
+    pub input: Input,
+    /// Where records go and how they look.
+    pub output: Output,
+}
+
+/// What the core decides by.
+#[derive(Debug, Clone)]
+pub struct PoolConfig {
+    /// Worker processes, at least 1.
+    pub workers: u32,
+    /// Jobs in flight inside one worker, at least 1.
+    pub concurrency: u32,
+    /// What a worker executes: how a job becomes a request.
+    pub target: Target,
+    /// Whether workers announce themselves with `ready` (ours do); others are ready at once.
+    pub announces_ready: bool,
+    /// How long a worker that announces itself may take to do so.
+    pub start_timeout: Duration,
+    /// Whether records come in the order of the list (`--keep-order`).
+    pub keep_order: bool,
+    /// How long an attempt may take; no limit when missing.
+    pub timeout: Option<Duration>,
+    /// Extra attempts after a failure.
+    pub retries: u32,
+    /// Delay before the first extra attempt; doubles with each further one, with jitter.
+    pub retry_delay: Duration,
+    /// How long something that was asked to stop may take before it is killed.
+    pub grace: Duration,
+    /// When to stop because of failures.
+    pub halt: Halt,
+    /// A worker is replaced after this many jobs.
+    pub max_jobs_per_worker: Option<u64>,
+    /// Messages each worker gets before its first job: JSON-RPC requests (with `id`) or notifications, one object each.
+    pub init: Vec<Box<RawValue>>,
+    /// More deaths of workers that never did any work than this within `restart_window`, and the run gives up.
+    pub max_restarts: u32,
+    /// The window of `max_restarts`.
+    pub restart_window: Duration,
+    /// Longest line a worker may send, in bytes.
+    pub max_message: usize,
+    /// Most bytes kept of what a function prints, per stream.
+    pub max_output: usize,
+    /// Whether an empty list is a failure (`--no-jobs fail`).
+    pub fail_on_no_jobs: bool,
+    /// Seed of the core's only randomness, the jitter of retry delays.
+    pub seed: u64,
+}
+
+/// What a worker executes, as far as the core needs to know to write requests.
+#[derive(Debug, Clone)]
+pub enum Target {
+    /// The built-in command worker; a plain line is a shell command.
+    Shell,
+    /// The built-in command worker; a plain line fills the template.
+    Template(Template),
+    /// Functions; a plain line is the only parameter. `default` is called by jobs that name no method.
+    Function {
+        /// Method for jobs that name none.
+        default: Option<Box<str>>,
+    },
+}
+
+impl Target {
+    /// Whether jobs are commands run by the built-in worker.
+    pub fn is_command(&self) -> bool {
+        !matches!(self, Target::Function { .. })
+    }
+}
+
+/// When failures end the run (`--halt`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Halt {
+    /// Never.
+    Never,
+    /// After enough failures; running jobs may finish.
+    Soon(Failures),
+    /// After enough failures; running jobs are stopped.
+    Now(Failures),
+}
+
+/// How many failures are enough.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failures {
+    /// This many jobs, at least 1.
+    Count(u64),
+    /// This share of the jobs ended so far, 1 to 100; counted from the third ended job, as GNU parallel does.
+    Percent(u8),
+}
+
+/// How worker processes are started.
+#[derive(Debug, Clone)]
+pub struct Launch {
+    /// The program that runs in a slot.
+    pub program: Program,
+    /// Temporary directory for large outputs; the system's when missing.
+    pub temp_dir: Option<PathBuf>,
+}
+
+/// The program that runs in a slot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Program {
+    /// `supervisor worker`, which runs commands and contains them itself. The arguments follow the subcommand's name.
+    Builtin(Vec<OsString>),
+    /// Any other program, started behind a guard that contains it.
+    Guarded {
+        /// Program and arguments; never empty.
+        argv: Vec<OsString>,
+        /// Variables to set for it.
+        env: Vec<(OsString, OsString)>,
+    },
+}
+
+/// Where jobs come from.
+#[derive(Debug, Clone)]
+pub struct Input {
+    /// The stream.
+    pub source: Source,
+    /// How it is cut into jobs.
+    pub format: InputFormat,
+    /// Longest line of the list in bytes; a longer one is an invalid job.
+    pub max_line: usize,
+}
+
+/// The stream jobs come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// Standard input.
+    Stdin,
+    /// A file (`--job-file`).
+    File(PathBuf),
+    /// Words after `:::`, one job each.
+    Arguments(Vec<OsString>),
+}
+
+/// How the stream is cut into jobs (`--input`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InputFormat {
+    /// JSON when the first byte that is no blank is `{` or `[`, lines otherwise.
+    Auto,
+    /// A line is a job.
+    Lines,
+    /// A job ends at a NUL byte.
+    Null,
+    /// One JSON job a line, or one array of jobs.
+    Json,
+}
+
+/// Where records go and how they look.
+#[derive(Debug, Clone)]
+pub struct Output {
+    /// What standard output holds.
+    pub format: Format,
+    /// Prefix each line of a job's output with the job (`--tag`).
+    pub tag: bool,
+    /// Whether a progress line is drawn.
+    pub progress: When,
+    /// Whether colours are used.
+    pub color: When,
+    /// `-q`: neither progress nor summary nor warnings; failures are still told.
+    pub quiet: bool,
+    /// `-v` counted: 1 tells of each start and end of a worker.
+    pub verbose: u8,
+    /// Most bytes of one stream of one job kept in memory and in its record.
+    pub max_output: usize,
+    /// Where larger outputs are kept (`--output-dir`).
+    pub output_dir: Option<PathBuf>,
+    /// Show what would run, run nothing.
+    pub dry_run: bool,
+}
+
+/// What standard output holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// Each job's own output.
+    Text,
+    /// One record a line.
+    Json,
+}
+
+/// `auto`, `always`, `never`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum When {
+    /// Where it makes sense: on a terminal, outside CI.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}

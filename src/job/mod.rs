@@ -1,0 +1,7 @@
+//! What a job is, and how job lists are read. Bytes in, [`Job`]s out; no I/O.
+
+mod model;
+mod template;
+
+pub use model::{Argument, Call, Command, Invalid, Job, JobOptions, UserId};
+pub use template::Template;

@@ -1,0 +1,100 @@
+//! The job as a value.
+
+use crate::ids::JobId;
+use serde_json::value::RawValue;
+use std::time::Duration;
+
+/// What the user calls a job: comes back unchanged in its record.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum UserId {
+    /// No id was given: the job's number in the list.
+    Number(u64),
+    /// The JSON text of the id as it stood in the list: a string with its quotes, or a number.
+    Json(Box<str>),
+}
+
+/// One unit of work.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// Its number in the list, from 1.
+    pub number: JobId,
+    /// What the user calls it.
+    pub id: UserId,
+    /// What is to be done.
+    pub call: Call,
+    /// What was asked for this job alone; none for most jobs.
+    pub options: Option<Box<JobOptions>>,
+}
+
+/// What a job asks for, before the run's target gives it its full meaning.
+#[derive(Debug, Clone)]
+pub enum Call {
+    /// A plain line, the bytes without their line end; may be no UTF-8, never holds NUL.
+    /// A shell command, an argument for a template, or a function's only parameter.
+    Line(Box<[u8]>),
+    /// A function call. `method` is missing when the list leaves it to the target's default function.
+    Function {
+        /// Name of the function.
+        method: Option<Box<str>>,
+        /// A JSON array (positional) or object (by name).
+        params: Box<RawValue>,
+    },
+    /// A command of its own.
+    Command(Box<Command>),
+}
+
+/// A command given by a JSON job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Command {
+    /// Program and arguments, or one string for `sh -c`.
+    pub argument: Argument,
+    /// Working directory; the run's own when missing.
+    pub cwd: Option<String>,
+    /// Variables to set; an empty value sets an empty variable.
+    pub env: Vec<(String, String)>,
+    /// Text for its standard input; `/dev/null` when missing.
+    pub stdin: Option<String>,
+}
+
+/// How a command is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Argument {
+    /// Program and arguments; never empty. No shell.
+    Argv(Vec<Box<[u8]>>),
+    /// A line for `sh -c`.
+    Shell(Box<[u8]>),
+}
+
+/// What a JSON job may ask for itself.
+#[derive(Debug, Clone, Default)]
+pub struct JobOptions {
+    /// Instead of `--timeout`.
+    pub timeout: Option<Duration>,
+    /// Instead of `--retries`.
+    pub retries: Option<u32>,
+    /// Ids that must have ended ok before this one starts.
+    pub needs: Vec<UserId>,
+    /// Names of locks to hold while it runs.
+    pub locks: Vec<Box<str>>,
+    /// Higher goes first among the jobs that are ready; 0 when not given.
+    pub priority: i64,
+    /// A JSON array, comes back in the record.
+    pub tags: Option<Box<RawValue>>,
+}
+
+/// A piece of the job list that is no job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Invalid {
+    /// The number it has among the jobs, from 1: it is counted, since it is owed a record.
+    pub number: JobId,
+    /// Its id where one could still be read.
+    pub id: Option<UserId>,
+    /// The line it stands on, from 1.
+    pub line: u64,
+    /// The column of the fault in bytes, from 1.
+    pub column: u64,
+    /// What is wrong and what would be right, e.g. `"timeout" must be a duration such as "30s"`.
+    pub message: String,
+    /// The first bytes of the line, for people.
+    pub excerpt: Box<[u8]>,
+}

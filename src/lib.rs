@@ -1,0 +1,37 @@
+//! `supervisor` runs a list of jobs on worker processes and accounts for every one of them:
+//! each job that goes in comes out as exactly one [`record::Record`], whatever happens to the workers.
+//!
+//! # Map of the crate
+//!
+//! | module | owns | never |
+//! | --- | --- | --- |
+//! | [`time`], [`ids`], [`status`] | the small types everything else speaks in | any system call |
+//! | [`config`] | the validated settings of a run | parsing of flags (that is [`cli`]) |
+//! | [`job`] | what a job is, reading job lists, command templates | I/O |
+//! | [`protocol`] | framing and messages of the worker protocol | I/O |
+//! | [`record`] | how a job ended: the one format of all results | |
+//! | [`pool`] | **the core**: every decision; events in, actions out | clocks, system calls, threads |
+//! | [`drive`] | the one loop body shared by reality and simulator | |
+//! | [`reactor`] | **the shell**: readiness to events, actions to system calls | decisions |
+//! | [`edge`] | the two threads that move bytes of standard input and output | decisions |
+//! | [`process`] | spawning, signalling, reaping, containment | policy |
+//! | [`worker`] | the built-in command worker, and `serve` for workers in Rust | [`pool`] |
+//! | [`report`] | everything that consumes records | [`pool`], [`reactor`] |
+//! | [`cli`] | flags to [`config`] | |
+
+pub mod cli;
+pub mod config;
+pub mod drive;
+pub mod edge;
+pub mod exit;
+pub mod ids;
+pub mod job;
+pub mod pool;
+pub mod process;
+pub mod protocol;
+pub mod reactor;
+pub mod record;
+pub mod report;
+pub mod status;
+pub mod time;
+pub mod worker;

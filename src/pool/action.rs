@@ -1,0 +1,132 @@
+//! What the core wants done: orders, in the imperative.
+
+use crate::exit::ExitCode;
+use crate::ids::{Generation, WorkerId};
+use crate::record::Record;
+use crate::status::ExitStatus;
+
+/// Something the shell has to do. It does it and decides nothing.
+#[derive(Debug, Clone)]
+pub enum Action {
+    /// Start a process in a slot; answer with `Spawned` or `SpawnFailed`.
+    Spawn {
+        /// The slot.
+        worker: WorkerId,
+        /// The generation the process will have.
+        generation: Generation,
+    },
+    /// Write to a worker's standard input.
+    Send {
+        /// The slot.
+        worker: WorkerId,
+        /// The generation.
+        generation: Generation,
+        /// Whole lines.
+        bytes: Vec<u8>,
+    },
+    /// Close a worker's standard input once all that was sent is written.
+    CloseStdin {
+        /// The slot.
+        worker: WorkerId,
+        /// The generation.
+        generation: Generation,
+    },
+    /// Ask a worker and all it started to end (SIGTERM, then SIGCONT so that stopped ones hear it).
+    Terminate {
+        /// The slot.
+        worker: WorkerId,
+        /// The generation.
+        generation: Generation,
+    },
+    /// End a worker and all it started at once (SIGKILL).
+    Kill {
+        /// The slot.
+        worker: WorkerId,
+        /// The generation.
+        generation: Generation,
+    },
+    /// A job has ended; this is its record, the only one.
+    Emit(Box<Record>),
+    /// Stop handing in jobs.
+    PauseInput,
+    /// Hand in jobs again.
+    ResumeInput,
+    /// Never read the job list again: whatever was not handed in is not wanted.
+    DropInput,
+    /// Tell the user.
+    Notice(Notice),
+    /// The run is over: every accepted job has its record and every worker is joined.
+    Finish(ExitCode),
+}
+
+/// Something the user may want to be told on standard error while the run goes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// A worker's process is there (shown with `-v`).
+    WorkerStarted {
+        /// Its slot.
+        worker: WorkerId,
+        /// Its process.
+        pid: u32,
+    },
+    /// A worker ended although nobody asked it to.
+    WorkerDied {
+        /// Its slot.
+        worker: WorkerId,
+        /// Its process.
+        pid: u32,
+        /// How.
+        status: ExitStatus,
+        /// The last of what it wrote to standard error.
+        stderr: Vec<u8>,
+    },
+    /// A worker broke the protocol and is being replaced.
+    ProtocolBroken {
+        /// Its slot.
+        worker: WorkerId,
+        /// What it did.
+        message: String,
+        /// The first bytes of the offending line.
+        excerpt: Vec<u8>,
+    },
+    /// A line on a worker's standard output that is no message.
+    StrayOutput {
+        /// Its slot.
+        worker: WorkerId,
+        /// The line.
+        line: Vec<u8>,
+        /// Whether it is the first one of this run, worth a warning.
+        first: bool,
+    },
+    /// What a worker wrote to standard error while no single job was running in it.
+    WorkerStderr {
+        /// Its slot.
+        worker: WorkerId,
+        /// What it wrote.
+        bytes: Vec<u8>,
+    },
+    /// A worker's own log message.
+    Log {
+        /// Its slot.
+        worker: WorkerId,
+        /// `error`, `warning`, `info` or `debug`.
+        level: String,
+        /// The text.
+        message: String,
+    },
+    /// Workers cannot be started or keep dying: the run gives up.
+    GivingUp {
+        /// Why, with the worker's own words where there are some.
+        message: String,
+    },
+    /// Something to know that fits none of the above.
+    Warning {
+        /// The text.
+        message: String,
+    },
+    /// The run is being stopped.
+    Stopping {
+        /// Why, and what happens next.
+        message: String,
+    },
+}

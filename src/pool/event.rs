@@ -1,0 +1,112 @@
+//! What the core is told: facts, in the past tense.
+
+use crate::ids::{Generation, WorkerId};
+use crate::job::{Invalid, Job};
+use crate::status::ExitStatus;
+
+/// Something that happened outside the core.
+///
+/// Every event of a worker names the slot and the generation; one that names a process no longer there is ignored.
+#[derive(Debug, Clone)]
+pub enum Event<'a> {
+    /// A job was read from the list.
+    JobArrived(Job),
+    /// A piece of the list is no job.
+    JobInvalid(Invalid),
+    /// The list has ended; `error` says why when it did not end well.
+    InputClosed {
+        /// The fault that ended it early, in words.
+        error: Option<String>,
+    },
+    /// The process of a slot is there.
+    Spawned {
+        /// Its slot.
+        worker: WorkerId,
+        /// Its generation.
+        generation: Generation,
+        /// Its process id.
+        pid: u32,
+    },
+    /// The process of a slot could not be started.
+    SpawnFailed {
+        /// Its slot.
+        worker: WorkerId,
+        /// Its generation.
+        generation: Generation,
+        /// Whether trying again may help.
+        fault: SpawnFault,
+        /// What went wrong, in words.
+        message: String,
+    },
+    /// A worker wrote to its standard output.
+    Output {
+        /// Its slot.
+        worker: WorkerId,
+        /// Its generation.
+        generation: Generation,
+        /// What it wrote; lines may be cut anywhere.
+        bytes: &'a [u8],
+    },
+    /// A worker wrote to its standard error.
+    Stderr {
+        /// Its slot.
+        worker: WorkerId,
+        /// Its generation.
+        generation: Generation,
+        /// What it wrote.
+        bytes: &'a [u8],
+    },
+    /// A worker's standard output has ended. It may still live.
+    StdoutClosed {
+        /// Its slot.
+        worker: WorkerId,
+        /// Its generation.
+        generation: Generation,
+    },
+    /// A worker's process has ended and all it wrote was delivered before.
+    Exited {
+        /// Its slot.
+        worker: WorkerId,
+        /// Its generation.
+        generation: Generation,
+        /// How it ended.
+        status: ExitStatus,
+        /// How many of the last bytes sent to it were never read by it.
+        unread: usize,
+    },
+    /// So many bytes for this worker wait because its pipe is full; 0 when it has taken all.
+    StdinBacklog {
+        /// Its slot.
+        worker: WorkerId,
+        /// Its generation.
+        generation: Generation,
+        /// Bytes that wait.
+        bytes: usize,
+    },
+    /// So many bytes of records wait to be written.
+    OutputBacklog {
+        /// Bytes that wait.
+        bytes: usize,
+    },
+    /// Records can no longer be written.
+    OutputLost {
+        /// Why, in words.
+        message: String,
+    },
+    /// A signal asks the run to stop; the second one asks for it at once.
+    StopRequested {
+        /// The signal.
+        signal: i32,
+    },
+    /// The deadline given by `next_deadline` has come. Harmless when it has not.
+    DeadlineReached,
+}
+
+/// Why a process could not be started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SpawnFault {
+    /// The machine is short of something (processes, memory, descriptors): later it may work.
+    Shortage,
+    /// It will not work later either: no such program, not executable.
+    Permanent,
+}

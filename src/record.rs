@@ -1,0 +1,105 @@
+//! The record: how one job ended. The only thing reports see, the one line of `--json`, the row of the journal.
+
+use crate::ids::WorkerId;
+use crate::job::UserId;
+use crate::time::Wall;
+use serde_json::value::RawValue;
+use std::fmt;
+use std::time::Duration;
+
+/// How a job ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Status {
+    /// It did what was asked.
+    Ok,
+    /// The function raised, or the command's exit code was not 0.
+    Failed,
+    /// It ran longer than its timeout.
+    Timeout,
+    /// The worker died under it, or broke the protocol.
+    Crashed,
+    /// It needed more memory than allowed.
+    Oom,
+    /// It was stopped before it ended.
+    Cancelled,
+    /// It was never started.
+    Skipped,
+    /// The line of the list is no job.
+    Invalid,
+}
+
+impl Status {
+    /// All of them, in the order of summaries.
+    pub const ALL: [Status; 8] = [
+        Status::Ok,
+        Status::Failed,
+        Status::Timeout,
+        Status::Crashed,
+        Status::Oom,
+        Status::Cancelled,
+        Status::Skipped,
+        Status::Invalid,
+    ];
+
+    /// The word in the record.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Status::Ok => "ok",
+            Status::Failed => "failed",
+            Status::Timeout => "timeout",
+            Status::Crashed => "crashed",
+            Status::Oom => "oom",
+            Status::Cancelled => "cancelled",
+            Status::Skipped => "skipped",
+            Status::Invalid => "invalid",
+        }
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// How one job ended. JSON values are kept as the bytes the worker sent.
+#[derive(Debug, Clone)]
+pub struct Record {
+    /// What the user called the job, or its number.
+    pub id: UserId,
+    /// How it ended.
+    pub status: Status,
+    /// What it returned: any JSON value; for a command `{"exit_code":0,"stdout":"…","stderr":"…",…}`. Only with [`Status::Ok`].
+    pub result: Option<Box<RawValue>>,
+    /// Why it did not end ok: `{"code":…,"message":"…","data":…}`; `code` and `data` may be missing. Never together with `result`.
+    pub error: Option<Box<RawValue>>,
+    /// What a function printed on its standard output (commands have theirs in `result`).
+    pub stdout: Option<Printed>,
+    /// The same for standard error.
+    pub stderr: Option<Printed>,
+    /// What the job is called in text: the line, or the command, or the method with its parameters; shortened, for people. Not in the JSON.
+    pub label: Box<[u8]>,
+    /// The worker that had it last; none if it was never given to one.
+    pub worker: Option<WorkerId>,
+    /// That worker's process.
+    pub pid: Option<u32>,
+    /// How often it was begun.
+    pub attempts: u32,
+    /// When its last attempt began.
+    pub start: Option<Wall>,
+    /// How long its last attempt took, in active time.
+    pub duration: Duration,
+    /// The line of the list it stood on, from 1; only with [`Status::Invalid`].
+    pub line: Option<u64>,
+    /// The job's `tags`, as given: a JSON array.
+    pub tags: Option<Box<RawValue>>,
+}
+
+/// Something a function printed.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Printed {
+    /// The bytes, at most `--max-output` of them.
+    pub bytes: Vec<u8>,
+    /// How many there were in all; more than `bytes.len()` when it was cut.
+    pub total: u64,
+}

@@ -1,1 +1,22 @@
-//! To be written.
+//! The worker protocol: newline-delimited JSON-RPC 2.0. Bytes in, messages out, and back; no I/O.
+//!
+//! [`LineDecoder`] cuts what a worker wrote into lines, [`Line::parse`] tells what a line is, [`encode`] writes what is
+//! sent to a worker. What a message *means* for a job is decided by [`crate::pool`].
+
+mod decode;
+pub mod encode;
+mod message;
+
+pub use decode::{LineDecoder, TooLong};
+pub use message::{Line, Message, Outcome, ReadyParams};
+
+/// JSON-RPC: the text is no JSON.
+pub const PARSE_ERROR: i64 = -32700;
+/// JSON-RPC: no such method.
+pub const METHOD_NOT_FOUND: i64 = -32601;
+/// JSON-RPC: the parameters do not fit.
+pub const INVALID_PARAMS: i64 = -32602;
+/// The function raised or the command failed (the first of JSON-RPC's range for implementations).
+pub const FAILED: i64 = -32000;
+/// The request was cancelled (the number is that of the Language Server Protocol).
+pub const REQUEST_CANCELLED: i64 = -32800;

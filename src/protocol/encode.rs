@@ -1,0 +1,131 @@
+//! Writing what is sent to a worker: whole lines, appended to a buffer.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+/// Appends a request whose parameters are JSON text without a line end.
+pub fn request(out: &mut Vec<u8>, id: u64, method: &str, params: &str) {
+    open_request(out, id, method);
+    out.extend_from_slice(params.as_bytes());
+    out.extend_from_slice(b"}\n");
+}
+
+/// Appends a request up to and including `"params":`; the caller adds the value and `}\n`.
+pub fn open_request(out: &mut Vec<u8>, id: u64, method: &str) {
+    out.extend_from_slice(br#"{"jsonrpc":"2.0","id":"#);
+    number(out, id);
+    out.extend_from_slice(br#","method":"#);
+    string(out, method);
+    out.extend_from_slice(br#","params":"#);
+}
+
+/// Appends a notification about one request of ours: `$/cancelRequest`, `$/release`.
+pub fn notification_about(out: &mut Vec<u8>, method: &str, id: u64) {
+    out.extend_from_slice(br#"{"jsonrpc":"2.0","method":"#);
+    string(out, method);
+    out.extend_from_slice(br#","params":{"id":"#);
+    number(out, id);
+    out.extend_from_slice(b"}}\n");
+}
+
+/// Appends the answer to a worker's request; `id` and `result` are JSON text.
+pub fn result(out: &mut Vec<u8>, id: &str, result: &str) {
+    out.extend_from_slice(br#"{"jsonrpc":"2.0","id":"#);
+    one_line(out, id);
+    out.extend_from_slice(br#","result":"#);
+    one_line(out, result);
+    out.extend_from_slice(b"}\n");
+}
+
+/// Appends the refusal of a worker's request; `id` is JSON text.
+pub fn error(out: &mut Vec<u8>, id: &str, code: i64, message: &str) {
+    out.extend_from_slice(br#"{"jsonrpc":"2.0","id":"#);
+    one_line(out, id);
+    out.extend_from_slice(format!(r#","error":{{"code":{code},"message":"#).as_bytes());
+    string(out, message);
+    out.extend_from_slice(b"}}\n");
+}
+
+/// Appends JSON text, with line ends (which JSON allows between tokens only) made spaces.
+pub fn one_line(out: &mut Vec<u8>, json: &str) {
+    let from = out.len();
+    out.extend_from_slice(json.as_bytes());
+    if memchr::memchr2(b'\n', b'\r', &out[from..]).is_some() {
+        for byte in &mut out[from..] {
+            if matches!(byte, b'\n' | b'\r') {
+                *byte = b' ';
+            }
+        }
+    }
+}
+
+/// Appends a JSON string.
+pub fn string(out: &mut Vec<u8>, text: &str) {
+    serde_json::to_writer(out, text).expect("writing a string to memory cannot fail");
+}
+
+/// Appends bytes as a JSON string, or as `{"base64":"…"}` when they are no UTF-8.
+pub fn bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => string(out, text),
+        Err(_) => {
+            out.extend_from_slice(br#"{"base64":""#);
+            out.extend_from_slice(STANDARD.encode(bytes).as_bytes());
+            out.extend_from_slice(br#""}"#);
+        }
+    }
+}
+
+/// Appends a number in decimal.
+pub fn number(out: &mut Vec<u8>, mut value: u64) {
+    let mut digits = [0u8; 20];
+    let mut from = digits.len();
+    loop {
+        from -= 1;
+        digits[from] = b'0' + (value % 10) as u8;
+        value /= 10;
+        if value == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[from..]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(write: impl FnOnce(&mut Vec<u8>)) -> String {
+        let mut out = Vec::new();
+        write(&mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn every_message_is_one_line_of_json() {
+        let lines = [
+            written(|out| request(out, 7, "tugas", r#"["Tugas 1",2]"#)),
+            written(|out| notification_about(out, "$/cancelRequest", 18_446_744_073_709_551_615)),
+            written(|out| result(out, "\"a\\n\"", "{\n\"x\": 1\r\n}")),
+            written(|out| error(out, "1", -32601, "no \"such\"\nmethod")),
+        ];
+        for line in lines {
+            assert_eq!(line.matches('\n').count(), 1, "{line}");
+            assert!(line.ends_with('\n'));
+            serde_json::from_str::<serde_json::Value>(&line).unwrap();
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_come_as_base64() {
+        assert_eq!(written(|out| bytes(out, b"a\"b")), r#""a\"b""#);
+        assert_eq!(written(|out| bytes(out, b"\xff\xfe")), r#"{"base64":"//4="}"#);
+    }
+
+    #[test]
+    fn numbers() {
+        for value in [0, 9, 10, 123, u64::MAX] {
+            assert_eq!(written(|out| number(out, value)), value.to_string());
+        }
+    }
+}

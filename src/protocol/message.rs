@@ -1,0 +1,197 @@
+//! What a line of a worker says.
+
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+
+/// A line, told apart.
+#[derive(Debug)]
+pub enum Line<'a> {
+    /// One message.
+    One(Message<'a>),
+    /// A JSON-RPC batch: several messages on one line.
+    Batch(Vec<Message<'a>>),
+    /// No message: stray output.
+    Stray,
+}
+
+/// A JSON-RPC message from a worker. Values are kept as the bytes they came in.
+#[derive(Debug)]
+pub enum Message<'a> {
+    /// The answer to a request of ours.
+    Answer {
+        /// The id as JSON text; `None` for `null` or a missing one.
+        id: Option<&'a RawValue>,
+        /// What it says.
+        outcome: Outcome<'a>,
+    },
+    /// Something asked of us.
+    Request {
+        /// The worker's own id, to be given back.
+        id: &'a RawValue,
+        /// What it asks for.
+        method: Cow<'a, str>,
+        /// With what.
+        params: Option<&'a RawValue>,
+    },
+    /// Something told to us.
+    Notification {
+        /// What it tells.
+        method: Cow<'a, str>,
+        /// With what.
+        params: Option<&'a RawValue>,
+    },
+}
+
+/// What an answer says.
+#[derive(Debug, Clone, Copy)]
+pub enum Outcome<'a> {
+    /// `result`
+    Result(&'a RawValue),
+    /// `error`: an object, as it stood
+    Error(&'a RawValue),
+}
+
+/// Parameters of the notification `ready`. All may be missing.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct ReadyParams {
+    /// Version of the protocol.
+    pub protocol: u32,
+    /// What the worker calls itself.
+    pub name: String,
+    /// The process that runs the jobs, when it is not the one that was started.
+    pub pid: Option<u32>,
+    /// How many jobs it can have in flight.
+    pub concurrency: u32,
+    /// It takes jobs strictly in turn, so more may be sent than it runs.
+    pub prefetch: bool,
+    /// It takes an array of requests on one line.
+    pub batch: bool,
+}
+
+impl Default for ReadyParams {
+    fn default() -> Self {
+        ReadyParams { protocol: 1, name: String::new(), pid: None, concurrency: 1, prefetch: false, batch: false }
+    }
+}
+
+#[derive(Deserialize)]
+struct Envelope<'a> {
+    #[serde(borrow)]
+    id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    method: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    params: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "even_null")]
+    result: Option<&'a RawValue>,
+    #[serde(borrow)]
+    error: Option<&'a RawValue>,
+}
+
+/// `"result": null` is a result; a plain `Option` would take it for a missing one.
+fn even_null<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'a RawValue>, D::Error> {
+    <&RawValue>::deserialize(deserializer).map(Some)
+}
+
+impl<'a> Line<'a> {
+    /// Tells what a line is.
+    ///
+    /// A line is an answer only if it has no `method`; the member `jsonrpc` is not insisted on. `"error": null` counts
+    /// as no error, since some libraries send both members.
+    pub fn parse(line: &'a [u8]) -> Line<'a> {
+        match line.iter().find(|byte| !byte.is_ascii_whitespace()) {
+            Some(b'{') => match serde_json::from_slice(line).ok().and_then(Message::from_envelope) {
+                Some(message) => Line::One(message),
+                None => Line::Stray,
+            },
+            Some(b'[') => match serde_json::from_slice::<Vec<Envelope<'a>>>(line) {
+                Ok(envelopes) if !envelopes.is_empty() => envelopes
+                    .into_iter()
+                    .map(Message::from_envelope)
+                    .collect::<Option<Vec<_>>>()
+                    .map_or(Line::Stray, Line::Batch),
+                _ => Line::Stray,
+            },
+            _ => Line::Stray,
+        }
+    }
+}
+
+impl<'a> Message<'a> {
+    fn from_envelope(envelope: Envelope<'a>) -> Option<Self> {
+        let Envelope { id, method, params, result, error } = envelope;
+        match (method, id, result, error) {
+            (Some(method), Some(id), _, _) => Some(Message::Request { id, method, params }),
+            (Some(method), None, _, _) => Some(Message::Notification { method, params }),
+            (None, id, _, Some(error)) => Some(Message::Answer { id, outcome: Outcome::Error(error) }),
+            (None, id, Some(result), None) => Some(Message::Answer { id, outcome: Outcome::Result(result) }),
+            (None, _, None, None) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kind(line: &str) -> String {
+        fn one(message: &Message<'_>) -> String {
+            match message {
+                Message::Answer { id, outcome: Outcome::Result(value) } => {
+                    format!("result {} {value}", id.map_or("-", |id| id.get()))
+                }
+                Message::Answer { id, outcome: Outcome::Error(value) } => {
+                    format!("error {} {value}", id.map_or("-", |id| id.get()))
+                }
+                Message::Request { id, method, .. } => format!("request {id} {method}"),
+                Message::Notification { method, .. } => format!("notification {method}"),
+            }
+        }
+        match Line::parse(line.as_bytes()) {
+            Line::One(message) => one(&message),
+            Line::Batch(messages) => messages.iter().map(one).collect::<Vec<_>>().join(" + "),
+            Line::Stray => "stray".into(),
+        }
+    }
+
+    #[test]
+    fn lines_are_told_apart() {
+        assert_eq!(kind(r#"{"jsonrpc":"2.0","id":7,"result":[1, 2]}"#), "result 7 [1, 2]");
+        assert_eq!(kind(r#" {"id":7,"result":null} "#), "result 7 null");
+        assert_eq!(kind(r#"{"id":7,"result":1,"error":null}"#), "result 7 1");
+        assert_eq!(kind(r#"{"id":7,"error":{"code":1},"extra":{}}"#), r#"error 7 {"code":1}"#);
+        assert_eq!(kind(r#"{"id":null,"error":{"code":1}}"#), r#"error - {"code":1}"#);
+        assert_eq!(kind(r#"{"method":"ready","params":{}}"#), "notification ready");
+        assert_eq!(kind(r#"{"id":1,"method":"roots\/list"}"#), "request 1 roots/list");
+        assert_eq!(kind(r#"[{"id":1,"result":2},{"id":2,"result":3}]"#), "result 1 2 + result 2 3");
+    }
+
+    #[test]
+    fn what_is_no_message_is_stray() {
+        for line in [
+            "",
+            "hello",
+            "42",
+            "null",
+            "[1,2]",
+            "[]",
+            "{}",
+            r#"{"id":1}"#,
+            r#"{"log":"x"}"#,
+            "{'a': 1}",
+            "{\"id\":1,\"result\":",
+        ] {
+            assert_eq!(kind(line), "stray", "{line}");
+        }
+        assert!(matches!(Line::parse(b"{\"id\":1,\"result\":\"\xff\"}"), Line::Stray));
+    }
+
+    #[test]
+    fn ready_fills_in_what_is_missing() {
+        let ready: ReadyParams =
+            serde_json::from_str(r#"{"protocol":1,"concurrency":8,"batch":true,"new":1}"#).unwrap();
+        assert_eq!(ready, ReadyParams { concurrency: 8, batch: true, ..ReadyParams::default() });
+    }
+}

@@ -57,6 +57,8 @@ pub struct PoolConfig {
     pub max_message: usize,
     /// Most bytes kept of what a function prints, per stream.
     pub max_output: usize,
+    /// Whether records carry what the job is called although it ended ok (text output shows it).
+    pub labels: bool,
     /// Whether an empty list is a failure (`--no-jobs fail`).
     pub fail_on_no_jobs: bool,
     /// Seed of the core's only randomness, the jitter of retry delays.

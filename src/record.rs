@@ -1,6 +1,6 @@
 //! The record: how one job ended. The only thing reports see, the one line of `--json`, the row of the journal.
 
-use crate::ids::WorkerId;
+use crate::ids::{Generation, WorkerId};
 use crate::job::UserId;
 use crate::time::Wall;
 use serde_json::value::RawValue;
@@ -93,6 +93,20 @@ pub struct Record {
     pub line: Option<u64>,
     /// The job's `tags`, as given: a JSON array.
     pub tags: Option<Box<RawValue>>,
+    /// Set while the worker holds a file with the job's whole output open (`stdout_spill` in the result): whoever wants
+    /// it opens it when the record is emitted. Not in the JSON.
+    pub spill: Option<Spill>,
+}
+
+/// Whom to tell when a file with large output was opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Spill {
+    /// The worker that holds it.
+    pub worker: WorkerId,
+    /// Its generation.
+    pub generation: Generation,
+    /// The id of the request.
+    pub request: u64,
 }
 
 /// Something a function printed.

@@ -2,6 +2,8 @@
 
 use crate::ids::JobId;
 use serde_json::value::RawValue;
+use std::borrow::Cow;
+use std::fmt;
 use std::time::Duration;
 
 /// What the user calls a job: comes back unchanged in its record.
@@ -11,6 +13,29 @@ pub enum UserId {
     Number(u64),
     /// The JSON text of the id as it stood in the list: a string with its quotes, or a number.
     Json(Box<str>),
+}
+
+impl UserId {
+    /// The id as a person would write it: a string without its quotes.
+    pub fn as_text(&self) -> Cow<'_, str> {
+        match self {
+            UserId::Number(number) => Cow::Owned(number.to_string()),
+            UserId::Json(json) => match serde_json::from_str::<String>(json) {
+                Ok(text) => Cow::Owned(text),
+                Err(_) => Cow::Borrowed(json),
+            },
+        }
+    }
+}
+
+impl fmt::Display for UserId {
+    /// The id as JSON text.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            UserId::Number(number) => write!(f, "{number}"),
+            UserId::Json(json) => f.write_str(json),
+        }
+    }
 }
 
 /// One unit of work.

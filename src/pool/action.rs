@@ -45,12 +45,15 @@ pub enum Action {
         /// The generation.
         generation: Generation,
     },
+    /// Look how many of the bytes sent to a worker it has not read; answer with `Unread`.
+    Probe {
+        /// The slot.
+        worker: WorkerId,
+        /// The generation.
+        generation: Generation,
+    },
     /// A job has ended; this is its record, the only one.
     Emit(Box<Record>),
-    /// Stop handing in jobs.
-    PauseInput,
-    /// Hand in jobs again.
-    ResumeInput,
     /// Never read the job list again: whatever was not handed in is not wanted.
     DropInput,
     /// Tell the user.

@@ -74,6 +74,15 @@ pub enum Event<'a> {
         /// How many of the last bytes sent to it were never read by it.
         unread: usize,
     },
+    /// The answer to [`super::Action::Probe`]: so many of the bytes sent to a worker were not read by it.
+    Unread {
+        /// Its slot.
+        worker: WorkerId,
+        /// Its generation.
+        generation: Generation,
+        /// Bytes it has not read, those that still wait for room in its pipe included.
+        bytes: usize,
+    },
     /// So many bytes for this worker wait because its pipe is full; 0 when it has taken all.
     StdinBacklog {
         /// Its slot.

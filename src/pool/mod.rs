@@ -1,69 +1,281 @@
-//! The core.
+//! **The core**: every decision of a run. Events in, actions out; no clock, no system call, no thread, and no randomness
+//! but a seed.
+//!
+//! # How it is driven
+//!
+//! ```text
+//! pool.handle(now, event);                            // any number of events; time must not go back
+//! while let Some(action) = pool.next_action() { … }   // until none is left
+//! pool.next_deadline()                                // when to call handle(now, Event::DeadlineReached) at the latest
+//! pool.wants_job()                                    // whether the next job of the list may be handed in
+//! ```
+//!
+//! `handle` takes in facts. What can wait until all facts of a turn are known (which worker gets which job, what is sent
+//! together) is decided when `next_action` finds nothing else to hand out.
+//!
+//! # Who owns what
+//!
+//! | part | owns |
+//! | --- | --- |
+//! | `job_table` | every accepted job has exactly one record |
+//! | `queue`, `needs`, `order` | which job is next; who waits for whom; records in the order of the list |
+//! | `worker`, `flight` | a slot, its process, the requests open there, and which of them are begun |
+//! | `accept`, `dispatch`, `receive`, `outcome` | the way of a job: in, to a worker, its answer, its record |
+//! | `lifecycle`, `restart` | the way of a worker: start, ready, drain, death; restart intensity |
+//! | `stop`, `halting` | why and how a run is stopped |
+//! | `deadline`, `prefetch` | what must be looked at when; how many jobs are sent ahead |
 
+mod accept;
 mod action;
+mod check;
+mod deadline;
+mod dispatch;
 mod event;
+mod flight;
+mod halting;
+mod job_table;
+mod lifecycle;
+mod needs;
+mod order;
+mod outcome;
+mod prefetch;
+mod queue;
+mod receive;
+mod request;
+mod restart;
+mod stats;
+mod stop;
+mod worker;
 
 pub use action::{Action, Notice};
 pub use event::{Event, SpawnFault};
+pub use stats::{Joined, Running, Stats};
 
+use crate::config::PoolConfig;
+use crate::exit::ExitCode;
 use crate::ids::WorkerId;
-use crate::record::Status;
-use crate::status::ExitStatus;
-use std::time::Duration;
+use crate::job::UserId;
+use crate::time::{Now, Time};
+use deadline::{Deadlines, Timer};
+use job_table::JobTable;
+use needs::Needs;
+use order::Order;
+use queue::Queue;
+use restart::Restarts;
+use std::collections::{BTreeSet, VecDeque};
+use stop::Stop;
+use worker::Worker;
 
-/// The figures of a run at one moment, for progress and summary.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Stats {
-    /// Jobs read from the list so far, invalid ones included.
-    pub accepted: u64,
-    /// Ended jobs by status, in the order of [`Status::ALL`].
-    pub ended: [u64; Status::ALL.len()],
-    /// Jobs that are running now.
-    pub running: u64,
-    /// Whether the list has ended, so that `accepted` is the total.
-    pub input_closed: bool,
-    /// The time all attempts took together.
-    pub job_time: Duration,
+/// The state of a run. See the [module](self) for the order of calls.
+#[derive(Debug)]
+pub struct Pool {
+    config: PoolConfig,
+    now: Now,
+    jobs: JobTable,
+    queue: Queue,
+    /// Bytes of the jobs that wait, blocked ones not counted.
+    queued_bytes: usize,
+    /// Jobs whose delay before the next attempt runs.
+    delayed: usize,
+    needs: Needs,
+    /// Jobs that ended and whose dependants have not been looked at.
+    just_ended: VecDeque<(UserId, bool)>,
+    order: Option<Order>,
+    workers: Vec<Worker>,
+    /// Workers with room for a request, by how many are open there.
+    offers: BTreeSet<(usize, WorkerId)>,
+    /// Slots without a process.
+    empty: BTreeSet<WorkerId>,
+    /// Slots with a process that is not up yet, or asked for.
+    starting: usize,
+    /// Requests that are open at all workers together.
+    open_requests: usize,
+    /// Workers with bytes to be sent.
+    dirty: Vec<WorkerId>,
+    deadlines: Deadlines,
+    stop_reading_at: Option<Time>,
+    give_up_waiting_at: Option<Time>,
+    restarts: Restarts,
+    stop: Stop,
+    input: Reading,
+    /// Too many bytes of records wait to be written.
+    output_is_behind: bool,
+    stray_output_told: bool,
+    actions: VecDeque<Action>,
+    stats: Stats,
+    joined: Vec<Option<Joined>>,
+    exit: ExitCode,
+    settled: bool,
+    finished: bool,
 }
 
-impl Stats {
-    /// Jobs that have their record.
-    pub fn done(&self) -> u64 {
-        self.ended.iter().sum()
+/// Where the job list stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reading {
+    Open,
+    Ended,
+    /// We do not want the rest.
+    Dropped,
+}
+
+impl Pool {
+    /// A run that has not begun. The first events are jobs.
+    pub fn new(config: PoolConfig) -> Self {
+        let slots = (1..=config.workers).map(WorkerId);
+        Pool {
+            now: Now::default(),
+            jobs: JobTable::default(),
+            queue: Queue::default(),
+            queued_bytes: 0,
+            delayed: 0,
+            needs: Needs::default(),
+            just_ended: VecDeque::new(),
+            order: config.keep_order.then(Order::default),
+            workers: slots.clone().map(|id| Worker::new(id, config.max_message)).collect(),
+            offers: BTreeSet::new(),
+            empty: slots.collect(),
+            starting: 0,
+            open_requests: 0,
+            dirty: Vec::new(),
+            deadlines: Deadlines::default(),
+            stop_reading_at: None,
+            give_up_waiting_at: None,
+            restarts: Restarts::new(config.max_restarts, config.restart_window),
+            stop: Stop::Running,
+            input: Reading::Open,
+            output_is_behind: false,
+            stray_output_told: false,
+            actions: VecDeque::new(),
+            stats: Stats::default(),
+            joined: vec![None; config.workers as usize],
+            exit: ExitCode::Success,
+            settled: true,
+            finished: false,
+            config,
+        }
     }
 
-    /// Jobs that ended otherwise than `ok`.
-    pub fn not_ok(&self) -> u64 {
-        self.done() - self.ended[Status::Ok as usize]
+    /// Takes in a fact. `now` must not go back.
+    pub fn handle(&mut self, now: Now, event: Event<'_>) {
+        debug_assert!(now.time >= self.now.time, "active time does not go back");
+        self.now = now;
+        self.settled = false;
+        match event {
+            Event::JobArrived(job) => self.accept(job),
+            Event::JobInvalid(invalid) => self.accept_invalid(invalid),
+            Event::InputClosed { error } => self.input_closed(error),
+            Event::OutputBacklog { bytes } => self.output_is_behind = bytes > accept::OUTPUT_BACKLOG_BYTES_MAX,
+            Event::OutputLost { message } => self.output_lost(message),
+            Event::StopRequested { signal } => self.stop_requested(signal),
+            Event::DeadlineReached => self.deadlines_reached(),
+            Event::Spawned { worker, generation, pid } => {
+                self.if_current(worker, generation, |pool| pool.spawned(worker, pid));
+            }
+            Event::SpawnFailed { worker, generation, fault, message } => {
+                self.if_current(worker, generation, |pool| pool.spawn_failed(worker, fault, message));
+            }
+            Event::Output { worker, generation, bytes } => {
+                self.if_current(worker, generation, |pool| pool.receive(worker, bytes));
+            }
+            Event::Stderr { worker, generation, bytes } => {
+                self.if_current(worker, generation, |pool| pool.receive_stderr(worker, bytes));
+            }
+            Event::StdoutClosed { worker, generation } => {
+                self.if_current(worker, generation, |pool| pool.stdout_closed(worker));
+            }
+            Event::Exited { worker, generation, status, unread } => {
+                self.if_current(worker, generation, |pool| pool.exited(worker, status, unread));
+            }
+            Event::Unread { worker, generation, bytes } => {
+                self.if_current(worker, generation, |pool| pool.probed(worker, bytes));
+            }
+            Event::StdinBacklog { worker, generation, bytes } => self.if_current(worker, generation, |pool| {
+                pool.workers[worker.index()].backlog = bytes;
+                pool.offer(worker);
+            }),
+        }
     }
-}
 
-/// One process as `join` tells of it, for the summary.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Joined {
-    /// Its slot.
-    pub worker: WorkerId,
-    /// Its process.
-    pub pid: u32,
-    /// Jobs it ended, however they ended.
-    pub jobs: u64,
-    /// How it ended.
-    pub exit: ExitStatus,
-}
+    /// The next thing to be done. Until this gives `None` the turn is not over.
+    pub fn next_action(&mut self) -> Option<Action> {
+        if self.actions.is_empty() && !self.settled {
+            self.settle();
+        }
+        self.actions.pop_front()
+    }
 
-/// A job that is running now, for SIGUSR1.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Running {
-    /// The worker that has it.
-    pub worker: WorkerId,
-    /// Its process.
-    pub pid: u32,
-    /// The job's id as JSON text.
-    pub id: String,
-    /// What it is, for people.
-    pub label: Vec<u8>,
-    /// For how long it has been running.
-    pub since: Duration,
-    /// Which attempt this is.
-    pub attempt: u32,
+    /// When [`Event::DeadlineReached`] is wanted at the latest.
+    pub fn next_deadline(&self) -> Option<Time> {
+        self.deadlines.next()
+    }
+
+    /// Whether the run is over: [`Action::Finish`] has been given out.
+    pub fn is_finished(&self) -> bool {
+        self.finished && self.actions.is_empty()
+    }
+
+    /// Decides what could wait until all facts of the turn were known.
+    fn settle(&mut self) {
+        self.settled = true;
+        loop {
+            self.settle_needs();
+            self.dispatch();
+            self.drain_idle_workers();
+            // Ending jobs (blocked ones that can never run) may free others.
+            if self.just_ended.is_empty() {
+                break;
+            }
+        }
+        self.flush();
+        self.finish_if_over();
+    }
+
+    fn if_current(&mut self, worker: WorkerId, generation: crate::ids::Generation, handle: impl FnOnce(&mut Self)) {
+        if self.workers[worker.index()].generation == generation {
+            handle(self);
+        }
+    }
+
+    fn deadlines_reached(&mut self) {
+        while let Some(timer) = self.deadlines.pop_due(self.now.time) {
+            match timer {
+                Timer::Flight(worker, generation, id) => {
+                    debug_assert_eq!(self.workers[worker.index()].generation, generation);
+                    self.flight_overdue(worker, id);
+                }
+                Timer::Worker(worker, generation) => {
+                    debug_assert_eq!(self.workers[worker.index()].generation, generation);
+                    self.workers[worker.index()].timer = None;
+                    self.worker_overdue(worker);
+                }
+                Timer::Recall(worker, _) => {
+                    self.workers[worker.index()].recall_at = None;
+                    self.recall_followers(worker);
+                }
+                Timer::Retry(key) => {
+                    self.jobs.get_mut(key).retry_at = None;
+                    self.delayed -= 1;
+                    self.make_ready(key);
+                }
+                Timer::Restart(worker) => {
+                    let slot = &mut self.workers[worker.index()];
+                    slot.timer = None;
+                    slot.state = worker::State::Empty;
+                    self.empty.insert(worker);
+                }
+                Timer::StopReading => {
+                    self.stop_reading_at = None;
+                    self.drop_input();
+                }
+                Timer::GiveUpWaiting => {
+                    self.give_up_waiting_at = None;
+                    self.finish_without_waiting();
+                }
+            }
+        }
+    }
+
+    fn notice(&mut self, notice: Notice) {
+        self.actions.push_back(Action::Notice(notice));
+    }
 }

@@ -1,0 +1,265 @@
+//! Who gets which job: the least loaded worker gets the next one; a slot is filled when a job waits for it.
+
+use super::accept::priority;
+use super::deadline::Timer;
+use super::flight::Cancel;
+use super::job_table::{JobKey, JobState};
+use super::stop::Stop;
+use super::worker::{BACKLOG_BYTES_MAX, State};
+use super::{Action, Pool, Reading, request};
+use crate::ids::WorkerId;
+use crate::protocol::encode;
+
+/// Most requests in one array: beyond it the gain is small and the worker's answers come late.
+const BATCH_REQUESTS_MAX: u64 = 128;
+
+impl Pool {
+    /// Hands waiting jobs to workers with room, and asks for processes for those that are left.
+    pub(super) fn dispatch(&mut self) {
+        if self.stop > Stop::Running || self.output_is_behind {
+            return;
+        }
+        if self.order.as_ref().is_some_and(|order| order.holds_too_much()) {
+            self.dispatch_head();
+            return;
+        }
+        self.dispatch_suspects();
+        while self.queue.len_ordinary() > 0 {
+            let Some(&(_, worker)) = self.offers.first() else { break };
+            let Some(key) = self.queue.pop() else { break };
+            self.send_job(worker, key);
+        }
+        self.fill_slots();
+        self.recall_for_idle_workers();
+    }
+
+    /// Suspects run alone: each needs a worker with nothing else, and while one waits, the least loaded worker gets
+    /// nothing new, so that it becomes empty.
+    fn dispatch_suspects(&mut self) {
+        while self.queue.has_suspect() {
+            let Some(&(load, worker)) = self.offers.first() else { break };
+            if load > 0 {
+                self.withdraw(worker);
+                break;
+            }
+            let key = self.queue.pop_suspect().expect("one is there");
+            self.workers[worker.index()].alone = true;
+            self.send_job(worker, key);
+        }
+    }
+
+    /// So many records are held back that only the one at the head may make progress.
+    fn dispatch_head(&mut self) {
+        let Some(key) = self.order.as_ref().and_then(super::order::Order::head) else { return };
+        let entry = self.jobs.get(key);
+        if entry.state != JobState::Ready {
+            return;
+        }
+        let Some(&(load, worker)) = self.offers.first() else { return self.fill_slots() };
+        if entry.suspect && load > 0 {
+            return;
+        }
+        self.workers[worker.index()].alone |= entry.suspect;
+        let taken = self.queue.take(priority(entry), key);
+        assert!(taken, "a ready job is in the queue");
+        self.send_job(worker, key);
+    }
+
+    fn send_job(&mut self, id: WorkerId, key: JobKey) {
+        let entry = self.jobs.get_mut(key);
+        self.queued_bytes -= entry.bytes;
+        entry.state = JobState::Sent;
+        entry.attempts += 1;
+        let worker = &mut self.workers[id.index()];
+        if worker.outgoing.is_empty() {
+            self.dirty.push(id);
+        }
+        let wire_id = worker.flights.next_id();
+        if worker.takes_batches {
+            let full = worker.batch_from.is_some_and(|from| wire_id - from >= BATCH_REQUESTS_MAX);
+            if full {
+                close_batch(worker);
+            }
+            worker.outgoing.push(if worker.batch_from.is_none() { b'[' } else { b',' });
+            worker.batch_from.get_or_insert(wire_id);
+        }
+        request::write(&mut worker.outgoing, wire_id, &entry.job, entry.attempts, &self.config.target, id);
+        if worker.takes_batches {
+            worker.outgoing.pop_if(|byte| *byte == b'\n');
+        }
+        let pushed = worker.flights.push(key);
+        debug_assert_eq!(pushed, wire_id);
+        worker.flights.get_mut(wire_id).expect("just pushed").end_offset = worker.sent + worker.outgoing.len() as u64;
+        worker.jobs_sent += 1;
+        self.open_requests += 1;
+        self.begin_flights(id);
+        self.offer(id);
+    }
+
+    /// The worker has begun whatever it has room for.
+    pub(super) fn begin_flights(&mut self, id: WorkerId) {
+        let worker = &mut self.workers[id.index()];
+        while let Some(wire_id) = worker.flights.begin_next(worker.concurrency, self.now) {
+            if worker.flights.begun() == 1 {
+                worker.last_progress = self.now.time;
+            }
+            let flight = worker.flights.get_mut(wire_id).expect("just begun");
+            self.stats.running += 1;
+            let entry = self.jobs.get(flight.job.expect("a flight is given up only after it was begun"));
+            let own = entry.job.options.as_ref().and_then(|options| options.timeout);
+            if let Some(timeout) = own.or(self.config.timeout) {
+                let timer = Timer::Flight(id, worker.generation, wire_id);
+                self.deadlines.set(&mut flight.deadline, self.now.time.after(timeout), timer);
+            }
+        }
+    }
+
+    /// Keeps the worker's place among those with room up to date. To be called after whatever may change it.
+    pub(super) fn offer(&mut self, id: WorkerId) {
+        self.withdraw(id);
+        let worn_out = self.is_worn_out(id);
+        let worker = &mut self.workers[id.index()];
+        let load = worker.flights.open();
+        if worker.state == State::Up
+            && !worker.condemned
+            && !worn_out
+            && worker.backlog <= BACKLOG_BYTES_MAX
+            && load < worker.limit()
+        {
+            worker.offered = Some(load);
+            self.offers.insert((load, id));
+        }
+    }
+
+    pub(super) fn withdraw(&mut self, id: WorkerId) {
+        if let Some(load) = self.workers[id.index()].offered.take() {
+            self.offers.remove(&(load, id));
+        }
+    }
+
+    /// Asks for as many processes as there are jobs that wait for one.
+    fn fill_slots(&mut self) {
+        let concurrency = self.config.concurrency as usize;
+        while self.queue.len() > self.starting * concurrency {
+            let Some(id) = self.empty.pop_first() else { break };
+            self.workers[id.index()].renew(self.config.max_message);
+            self.starting += 1;
+            let generation = self.workers[id.index()].generation;
+            self.actions.push_back(Action::Spawn { worker: id, generation });
+        }
+    }
+
+    /// Once nothing more will be begun: closes the standard input of idle workers, so that they end.
+    pub(super) fn drain_idle_workers(&mut self) {
+        let reading = self.input == Reading::Open && self.stop == Stop::Running;
+        if !reading && self.needs.blocked() > 0 && self.needs.blocked() == self.jobs.len() {
+            self.settle_unmet_needs();
+        }
+        if reading || (self.stop == Stop::Running && self.jobs.len() > 0) {
+            return;
+        }
+        for index in 0..self.workers.len() {
+            let worker = &self.workers[index];
+            if worker.flights.open() == 0 && worker.state.has_process() && !worker.state.is_ending() {
+                self.drain(worker.id);
+            }
+        }
+    }
+
+    /// Whether a worker has had all the jobs it may have (`--max-jobs-per-worker`).
+    pub(super) fn is_worn_out(&self, id: WorkerId) -> bool {
+        let sent = self.workers[id.index()].jobs_sent;
+        self.config.max_jobs_per_worker.is_some_and(|max| sent >= max)
+    }
+
+    /// Lets a worker end that has had all its jobs, once they are answered and their output is taken.
+    pub(super) fn drain_if_worn_out(&mut self, id: WorkerId) {
+        let worker = &self.workers[id.index()];
+        if worker.flights.open() == 0 && worker.spills == 0 && worker.state == State::Up && self.is_worn_out(id) {
+            self.drain(id);
+        }
+    }
+
+    /// A worker is idle and nothing waits for it, while jobs stand behind a long one elsewhere: look after them.
+    fn recall_for_idle_workers(&mut self) {
+        let followers = self.open_requests as u64 > self.stats.running;
+        let idle = self.offers.first().is_some_and(|&(load, _)| load == 0);
+        if !followers || !idle || self.queue.len() > 0 {
+            return;
+        }
+        for index in 0..self.workers.len() {
+            let worker = &mut self.workers[index];
+            if worker.recall_at.is_none() && worker.flights.open() > worker.flights.begun() {
+                let at = worker.last_progress.after(worker.prefetch.patience()).max(self.now.time);
+                let timer = Timer::Recall(worker.id, worker.generation);
+                self.deadlines.set(&mut worker.recall_at, at, timer);
+            }
+        }
+    }
+
+    /// The time to look after the followers of a long job has come: they are called back, unless it made progress.
+    pub(super) fn recall_followers(&mut self, id: WorkerId) {
+        let idle = self.offers.first().is_some_and(|&(load, _)| load == 0);
+        let worker = &mut self.workers[id.index()];
+        if !idle || self.queue.len() > 0 || worker.flights.open() == worker.flights.begun() {
+            return;
+        }
+        let at = worker.last_progress.after(worker.prefetch.patience());
+        if at > self.now.time {
+            let timer = Timer::Recall(id, worker.generation);
+            self.deadlines.set(&mut worker.recall_at, at, timer);
+            return;
+        }
+        for wire_id in worker.flights.ids(false) {
+            self.cancel_flight(id, wire_id, Cancel::Recall);
+        }
+    }
+
+    /// Tells the worker to stop a request; nothing more than telling.
+    pub(super) fn cancel_flight(&mut self, id: WorkerId, wire_id: u64, reason: Cancel) {
+        let worker = &mut self.workers[id.index()];
+        let Some(flight) = worker.flights.get_mut(wire_id) else { return };
+        let told = flight.cancel.is_some();
+        flight.cancel = flight.cancel.max(Some(reason));
+        if !told && worker.announced {
+            self.say(id, |out| encode::notification_about(out, "$/cancelRequest", wire_id));
+        }
+    }
+
+    /// Appends whole lines to what a worker is sent at the end of the turn.
+    pub(super) fn say(&mut self, id: WorkerId, write: impl FnOnce(&mut Vec<u8>)) {
+        let worker = &mut self.workers[id.index()];
+        if worker.outgoing.is_empty() {
+            self.dirty.push(id);
+        }
+        close_batch(worker);
+        write(&mut worker.outgoing);
+    }
+
+    /// Gives out what the workers are to be sent.
+    pub(super) fn flush(&mut self) {
+        for id in std::mem::take(&mut self.dirty) {
+            let worker = &mut self.workers[id.index()];
+            close_batch(worker);
+            let bytes = std::mem::take(&mut worker.outgoing);
+            if bytes.is_empty() || !worker.state.has_process() {
+                continue;
+            }
+            worker.sent += bytes.len() as u64;
+            self.actions.push_back(Action::Send { worker: id, generation: worker.generation, bytes });
+        }
+    }
+}
+
+/// Ends the array of requests that is being written. Its requests count as read only when the whole line was.
+fn close_batch(worker: &mut super::worker::Worker) {
+    if let Some(from) = worker.batch_from.take() {
+        worker.outgoing.extend_from_slice(b"]\n");
+        let end = worker.sent + worker.outgoing.len() as u64;
+        for wire_id in from..worker.flights.next_id() {
+            if let Some(flight) = worker.flights.get_mut(wire_id) {
+                flight.end_offset = end;
+            }
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! The requests that are open at one worker, in the order they were sent.
+//!
+//! A worker that takes jobs strictly in turn has begun the first `concurrency` of them and none of the others:
+//! this is how the account of a crash stays exact although jobs are sent ahead.
+
+use super::job_table::JobKey;
+use crate::record::Printed;
+use crate::time::{Now, Time};
+use std::collections::VecDeque;
+
+/// One open request.
+#[derive(Debug)]
+pub(super) struct Flight {
+    /// The job; `None` once its record is made although the worker has not answered: a late answer is then swallowed.
+    pub(super) job: Option<JobKey>,
+    /// How many bytes had been sent to the worker after this request.
+    pub(super) end_offset: u64,
+    /// When the worker began it, as far as can be known from here; `None` while it only waits in the worker's pipe.
+    pub(super) begun: Option<Now>,
+    /// When its attempt must have ended, or, once cancelled, when the worker must have answered.
+    pub(super) deadline: Option<Time>,
+    /// Whether the worker was asked to stop it, and why.
+    pub(super) cancel: Option<Cancel>,
+    /// What the function has printed, and where it was stuck; for most jobs nothing.
+    pub(super) said: Option<Box<Said>>,
+}
+
+/// What came from the worker about an open request before its answer.
+#[derive(Debug, Default)]
+pub(super) struct Said {
+    pub(super) stdout: Printed,
+    pub(super) stderr: Printed,
+    /// The stack of a function that was asked to stop.
+    pub(super) stuck: Option<String>,
+}
+
+/// Why a request was cancelled. The greater reason wins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Cancel {
+    /// It waits behind a long job and could run elsewhere.
+    Recall,
+    /// It ran too long.
+    Timeout,
+    /// The run is being stopped.
+    Stop,
+}
+
+/// The open requests of one worker.
+#[derive(Debug, Default)]
+pub(super) struct Flights {
+    /// By wire id, from `base`; `None` where already answered.
+    slots: VecDeque<Option<Flight>>,
+    base: u64,
+    open: usize,
+    begun: usize,
+    /// Wire id of the first request that may not have been begun.
+    first_not_begun: u64,
+}
+
+impl Flights {
+    /// The id the next request will have.
+    pub(super) fn next_id(&self) -> u64 {
+        self.base + self.slots.len() as u64
+    }
+
+    /// Adds the newest request.
+    pub(super) fn push(&mut self, job: JobKey) -> u64 {
+        let id = self.next_id();
+        let flight = Flight { job: Some(job), end_offset: 0, begun: None, deadline: None, cancel: None, said: None };
+        self.slots.push_back(Some(flight));
+        self.open += 1;
+        id
+    }
+
+    /// An open request.
+    pub(super) fn get_mut(&mut self, id: u64) -> Option<&mut Flight> {
+        let at = usize::try_from(id.checked_sub(self.base)?).ok()?;
+        self.slots.get_mut(at)?.as_mut()
+    }
+
+    /// Takes an open request out: it was answered, or its worker is gone.
+    pub(super) fn take(&mut self, id: u64) -> Option<Flight> {
+        let at = usize::try_from(id.checked_sub(self.base)?).ok()?;
+        let flight = self.slots.get_mut(at)?.take()?;
+        self.open -= 1;
+        self.begun -= usize::from(flight.begun.is_some());
+        while let Some(None) = self.slots.front() {
+            self.slots.pop_front();
+            self.base += 1;
+        }
+        Some(flight)
+    }
+
+    /// The worker has room: marks the oldest request that was not begun as begun, and names it.
+    pub(super) fn begin_next(&mut self, concurrency: usize, now: Now) -> Option<u64> {
+        if self.begun >= concurrency {
+            return None;
+        }
+        self.first_not_begun = self.first_not_begun.max(self.base);
+        while self.first_not_begun < self.next_id() {
+            let id = self.first_not_begun;
+            self.first_not_begun += 1;
+            if let Some(flight) = self.get_mut(id).filter(|flight| flight.begun.is_none()) {
+                flight.begun = Some(now);
+                self.begun += 1;
+                return Some(id);
+            }
+        }
+        None
+    }
+
+    /// Open requests with their ids, oldest first.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (u64, &Flight)> {
+        let base = self.base;
+        self.slots.iter().enumerate().filter_map(move |(at, flight)| Some((base + at as u64, flight.as_ref()?)))
+    }
+
+    /// How many are open.
+    pub(super) fn open(&self) -> usize {
+        self.open
+    }
+
+    /// How many of them are begun.
+    pub(super) fn begun(&self) -> usize {
+        self.begun
+    }
+
+    /// Ids of the open ones that are begun, or that are not.
+    pub(super) fn ids(&self, begun: bool) -> Vec<u64> {
+        self.iter().filter(|(_, flight)| flight.begun.is_some() == begun).map(|(id, _)| id).collect()
+    }
+}

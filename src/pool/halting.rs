@@ -1,0 +1,172 @@
+//! How a run is stopped, and how it ends.
+
+use super::deadline::Timer;
+use super::flight::Cancel;
+use super::job_table::{JobKey, JobState};
+use super::stop::Stop;
+use super::worker::State;
+use super::{Action, Notice, Pool, Reading};
+use crate::exit::ExitCode;
+use crate::record::Status;
+use crate::status::SignalName;
+use std::time::Duration;
+
+/// After a stop for the sake of failures the rest of the list is still read, so that each of its jobs has its record;
+/// but a producer that never ends must not keep the run alive.
+const READ_ON: Duration = Duration::from_secs(5);
+
+/// Once everything was killed, nothing is waited for longer than this.
+const LAST_WAIT: Duration = Duration::from_secs(2);
+
+impl Pool {
+    pub(super) fn stop_requested(&mut self, signal: i32) {
+        if !matches!(self.exit, ExitCode::Signal(_)) {
+            self.exit = self.exit.max(ExitCode::Signal(signal));
+        }
+        match self.stop {
+            Stop::SignalTwice(_) => self.finish_without_waiting(),
+            Stop::Signal(first) => self.halt(Stop::SignalTwice(first)),
+            _ => self.halt(Stop::Signal(signal)),
+        }
+    }
+
+    pub(super) fn output_lost(&mut self, message: String) {
+        self.exit = self.exit.max(ExitCode::OutputLost);
+        if self.stop < Stop::OutputLost {
+            self.notice(Notice::Stopping { message: format!("results cannot be written: {message}") });
+            self.halt(Stop::OutputLost);
+        }
+    }
+
+    pub(super) fn give_up(&mut self, why: &str) {
+        self.exit = self.exit.max(ExitCode::NoWorkers);
+        if self.stop < Stop::GivenUp {
+            self.notice(Notice::GivingUp { message: why.to_owned() });
+            self.halt(Stop::GivenUp);
+        }
+    }
+
+    /// Stops the run for a reason, unless it is already being stopped for a greater one.
+    pub(super) fn halt(&mut self, reason: Stop) {
+        if reason <= self.stop {
+            return;
+        }
+        self.stop = reason;
+        self.tell_of_stop(reason);
+        self.skip_waiting_jobs();
+        if !reason.reads_on() {
+            self.drop_input();
+        } else if self.input == Reading::Open && self.stop_reading_at.is_none() {
+            self.deadlines.set(&mut self.stop_reading_at, self.now.time.after(READ_ON), Timer::StopReading);
+        }
+        if matches!(reason, Stop::SignalTwice(_)) {
+            self.kill_everything();
+        } else if reason.stops_running() {
+            self.stop_running_jobs();
+        }
+    }
+
+    fn tell_of_stop(&mut self, reason: Stop) {
+        let message = match reason {
+            Stop::HaltSoon => "a job failed; no further job is begun (--halt soon)".to_owned(),
+            Stop::HaltNow => "a job failed; the running ones are stopped (--halt now)".to_owned(),
+            Stop::Signal(signal) => format!(
+                "{}: stopping the running jobs (up to {} s; once more to kill them)",
+                SignalName(signal),
+                self.config.grace.as_secs_f64()
+            ),
+            Stop::SignalTwice(_) => "killing the running jobs".to_owned(),
+            Stop::Running | Stop::GivenUp | Stop::OutputLost => return,
+        };
+        self.notice(Notice::Stopping { message });
+    }
+
+    /// Whatever has not been begun never will be.
+    fn skip_waiting_jobs(&mut self) {
+        let waiting: Vec<JobKey> =
+            self.jobs.iter().filter(|(_, entry)| entry.state != JobState::Sent).map(|(key, _)| key).collect();
+        for key in waiting {
+            let cause = self.stop.cause();
+            let entry = self.jobs.get_mut(key);
+            match entry.state {
+                JobState::Ready => self.queued_bytes -= entry.bytes,
+                JobState::Delayed => {
+                    self.delayed -= 1;
+                    self.deadlines.clear(&mut entry.retry_at, Timer::Retry(key));
+                }
+                JobState::Blocked(_) => self.needs.unblocked(),
+                JobState::Sent => unreachable!("filtered out"),
+            }
+            self.finish_unrun(key, Status::Skipped, &cause);
+        }
+        self.queue = super::queue::Queue::default();
+    }
+
+    /// Asks all jobs that run to stop. The built-in worker stops its commands itself; other workers are asked to end.
+    fn stop_running_jobs(&mut self) {
+        for index in 0..self.workers.len() {
+            let worker = &self.workers[index];
+            let id = worker.id;
+            if !worker.state.has_process() || matches!(worker.state, State::Terminating | State::Killed) {
+                continue;
+            }
+            let open: Vec<u64> = worker.flights.iter().map(|(wire_id, _)| wire_id).collect();
+            for &wire_id in &open {
+                self.cancel_flight(id, wire_id, Cancel::Stop);
+                self.await_cancelled(id, wire_id);
+            }
+            self.withdraw(id);
+            if !open.is_empty() && !self.config.target.is_command() {
+                self.terminate(id, self.config.grace);
+            }
+        }
+    }
+
+    fn kill_everything(&mut self) {
+        for index in 0..self.workers.len() {
+            let id = self.workers[index].id;
+            let open: Vec<u64> = self.workers[index].flights.iter().map(|(wire_id, _)| wire_id).collect();
+            for wire_id in open {
+                self.cancel_flight(id, wire_id, Cancel::Stop);
+            }
+            self.kill(id);
+        }
+        self.deadlines.set(&mut self.give_up_waiting_at, self.now.time.after(LAST_WAIT), Timer::GiveUpWaiting);
+    }
+
+    /// The end, whatever still lives: every job gets its record now.
+    pub(super) fn finish_without_waiting(&mut self) {
+        for index in 0..self.workers.len() {
+            let id = self.workers[index].id;
+            self.kill(id);
+            self.lose_flights(id, None, 0);
+        }
+        self.drop_input();
+        self.finish_run();
+    }
+
+    /// Ends the run when nothing is owed and nothing lives.
+    pub(super) fn finish_if_over(&mut self) {
+        let lives = |state: State| state.has_process() || state == State::Spawning;
+        let over = self.input != Reading::Open
+            && self.jobs.len() == 0
+            && !self.workers.iter().any(|worker| lives(worker.state));
+        if over {
+            self.finish_run();
+        }
+    }
+
+    fn finish_run(&mut self) {
+        if self.finished {
+            return;
+        }
+        self.finished = true;
+        if self.stats.accepted == 0 && self.stop == Stop::Running {
+            self.notice(Notice::Warning { message: "the job list is empty".into() });
+            if self.config.fail_on_no_jobs {
+                self.exit = self.exit.max(ExitCode::NoJobs);
+            }
+        }
+        self.actions.push_back(Action::Finish(self.exit));
+    }
+}

@@ -1,0 +1,366 @@
+//! The way of a worker: start, ready, drain, end. What its death costs whom is in `outcome`, how often it may happen in
+//! `restart`.
+
+use super::deadline::Timer;
+use super::event::SpawnFault;
+use super::flight::{Cancel, Flight};
+use super::outcome::Ending;
+use super::stop::Stop;
+use super::worker::State;
+use super::{Action, Joined, Notice, Pool};
+use crate::ids::WorkerId;
+use crate::protocol::{Outcome, encode};
+use crate::status::ExitStatus;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use std::time::Duration;
+
+/// A worker that was asked to end after it ignored the end of its input gets this long at most before it is killed.
+const TERM_SPAN_MAX: Duration = Duration::from_secs(1);
+
+/// A built-in worker stops a cancelled command by itself, within the grace; so much more until we stop waiting for it.
+const CANCEL_SLACK: Duration = Duration::from_secs(2);
+
+/// A process that outlives SIGKILL for so long (it hangs in the kernel) is no longer waited for.
+const KILL_SPAN: Duration = Duration::from_secs(10);
+
+/// Parameters of `failed`: why a worker cannot work at all.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct StartFailure {
+    message: String,
+    traceback: String,
+}
+
+impl Pool {
+    fn set_timer(&mut self, id: WorkerId, span: Duration) {
+        let worker = &mut self.workers[id.index()];
+        let timer = Timer::Worker(id, worker.generation);
+        self.deadlines.set(&mut worker.timer, self.now.time.after(span), timer);
+    }
+
+    fn clear_timers(&mut self, id: WorkerId) {
+        let worker = &mut self.workers[id.index()];
+        self.deadlines.clear(&mut worker.timer, Timer::Worker(id, worker.generation));
+        self.deadlines.clear(&mut worker.recall_at, Timer::Recall(id, worker.generation));
+    }
+
+    /// Moves on from being started, to whatever comes next.
+    fn leave_start(&mut self, id: WorkerId, next: State) {
+        let worker = &mut self.workers[id.index()];
+        if matches!(worker.state, State::Spawning | State::Starting | State::Initialising { .. }) {
+            self.starting -= 1;
+        }
+        worker.state = next;
+    }
+
+    pub(super) fn spawned(&mut self, id: WorkerId, pid: u32) {
+        self.restarts.started();
+        let worker = &mut self.workers[id.index()];
+        worker.pid = pid;
+        worker.shown_pid = pid;
+        worker.state = State::Starting;
+        worker.concurrency = self.config.concurrency as usize;
+        self.notice(Notice::WorkerStarted { worker: id, pid });
+        if self.stop > Stop::Running {
+            self.drain(id);
+        } else {
+            self.set_timer(id, self.config.start_timeout);
+            if !self.config.announces_ready {
+                self.begin_initialising(id);
+            }
+        }
+    }
+
+    pub(super) fn spawn_failed(&mut self, id: WorkerId, fault: SpawnFault, message: String) {
+        self.leave_start(id, State::Empty);
+        let delay = match fault {
+            SpawnFault::Permanent => Err(()),
+            SpawnFault::Shortage => {
+                let something_runs = self.workers.iter().any(|worker| worker.state.has_process());
+                self.restarts.short(self.now.time, something_runs)
+            }
+        };
+        self.rest(id, delay, &message);
+    }
+
+    /// The slot stays empty for a while, or the run gives up.
+    fn rest(&mut self, id: WorkerId, delay: Result<Duration, ()>, why: &str) {
+        match delay {
+            Ok(delay) => {
+                let worker = &mut self.workers[id.index()];
+                worker.state = State::Resting;
+                self.deadlines.set(&mut worker.timer, self.now.time.after(delay), Timer::Restart(id));
+            }
+            Err(()) => {
+                self.empty.insert(id);
+                self.give_up(why);
+            }
+        }
+    }
+
+    pub(super) fn begin_initialising(&mut self, id: WorkerId) {
+        self.workers[id.index()].state = State::Initialising { message: 0 };
+        self.continue_initialising(id, 0);
+    }
+
+    /// Sends the messages of `--init` from this one on, up to the first that has to be answered.
+    fn continue_initialising(&mut self, id: WorkerId, from: usize) {
+        for at in from..self.config.init.len() {
+            let message = self.config.init[at].clone();
+            self.say(id, |out| {
+                encode::one_line(out, message.get());
+                out.push(b'\n');
+            });
+            if request_id(&message).is_some() {
+                self.workers[id.index()].state = State::Initialising { message: at };
+                return;
+            }
+        }
+        self.leave_start(id, State::Up);
+        if self.workers[id.index()].announced {
+            let worker = &mut self.workers[id.index()];
+            self.deadlines.clear(&mut worker.timer, Timer::Worker(id, worker.generation));
+        }
+        self.offer(id);
+    }
+
+    /// An answer came while a message of `--init` is open; nothing else can be.
+    pub(super) fn init_answered(&mut self, id: WorkerId, at: usize, answer: &str, outcome: Outcome<'_>) -> bool {
+        let expected = request_id(&self.config.init[at]).map(|id| id.get().to_owned());
+        if expected.as_deref() != Some(answer) {
+            let message = format!("answered request {answer} although only the --init request was open");
+            self.protocol_broken(id, message, answer.as_bytes());
+            return false;
+        }
+        match outcome {
+            Outcome::Result(_) => self.continue_initialising(id, at + 1),
+            Outcome::Error(error) => {
+                self.workers[id.index()].blame = Some(format!("refused the --init request: {}", error.get()));
+                self.kill(id);
+            }
+        }
+        false
+    }
+
+    /// The worker says that it cannot work at all: trying again would not help.
+    pub(super) fn start_refused(&mut self, id: WorkerId, failure: &StartFailure) {
+        if self.workers[id.index()].did_work {
+            return;
+        }
+        let mut why = failure.message.clone();
+        if !failure.traceback.is_empty() {
+            why = format!("{why}\n{}", failure.traceback.trim_end());
+        }
+        self.workers[id.index()].blame = Some(why.clone());
+        self.give_up(&why);
+    }
+
+    /// The worker answered: it and its program are fit.
+    pub(super) fn worked(&mut self, id: WorkerId) {
+        let worker = &mut self.workers[id.index()];
+        if !worker.did_work {
+            worker.did_work = true;
+            worker.stderr_tail.clear();
+            if worker.state == State::Up {
+                self.deadlines.clear(&mut worker.timer, Timer::Worker(id, worker.generation));
+            }
+            self.restarts.worked();
+        }
+    }
+
+    /// Closes a worker's standard input: it should finish and end.
+    pub(super) fn drain(&mut self, id: WorkerId) {
+        self.leave_start(id, State::Draining);
+        self.withdraw(id);
+        self.flush();
+        let generation = self.workers[id.index()].generation;
+        self.actions.push_back(Action::CloseStdin { worker: id, generation });
+        self.set_timer(id, self.config.grace);
+    }
+
+    /// Asks a worker to end, and kills it when `span` is over.
+    pub(super) fn terminate(&mut self, id: WorkerId, span: Duration) {
+        self.leave_start(id, State::Terminating);
+        self.withdraw(id);
+        let generation = self.workers[id.index()].generation;
+        self.actions.push_back(Action::Terminate { worker: id, generation });
+        self.set_timer(id, span);
+    }
+
+    /// Ends a worker at once.
+    pub(super) fn kill(&mut self, id: WorkerId) {
+        if !self.workers[id.index()].state.has_process() || self.workers[id.index()].state == State::Killed {
+            return;
+        }
+        self.leave_start(id, State::Killed);
+        self.withdraw(id);
+        let generation = self.workers[id.index()].generation;
+        self.actions.push_back(Action::Kill { worker: id, generation });
+        self.set_timer(id, KILL_SPAN);
+    }
+
+    /// A worker's state has lasted too long.
+    pub(super) fn worker_overdue(&mut self, id: WorkerId) {
+        let worker = &mut self.workers[id.index()];
+        match worker.state {
+            State::Empty | State::Resting | State::Spawning => unreachable!("these have no timer of this kind"),
+            State::Starting | State::Initialising { .. } => {
+                let why =
+                    format!("was not ready within {} s (--start-timeout)", self.config.start_timeout.as_secs_f64());
+                self.never_ready(id, why);
+            }
+            State::Up => {
+                let generation = worker.generation;
+                if worker.sent > 0 {
+                    self.actions.push_back(Action::Probe { worker: id, generation });
+                } else {
+                    self.set_timer(id, self.config.start_timeout);
+                }
+            }
+            State::Draining => self.terminate(id, self.config.grace.min(TERM_SPAN_MAX)),
+            State::Terminating => self.kill(id),
+            State::Killed => self.abandon(id),
+        }
+    }
+
+    /// How much a worker that has not answered anything yet has left unread.
+    pub(super) fn probed(&mut self, id: WorkerId, unread: usize) {
+        let worker = &self.workers[id.index()];
+        if worker.state == State::Up && !worker.did_work && unread as u64 >= worker.sent {
+            let why = format!("read nothing within {} s (--start-timeout)", self.config.start_timeout.as_secs_f64());
+            self.never_ready(id, why);
+        }
+    }
+
+    /// A start that hangs is no accident that another try would mend, unless this program has worked before.
+    fn never_ready(&mut self, id: WorkerId, why: String) {
+        self.workers[id.index()].blame = Some(why.clone());
+        if self.workers.iter().all(|worker| !worker.did_work) && self.stats.done() == 0 {
+            self.give_up(&format!("worker {} {why}", id.0));
+        }
+        self.kill(id);
+    }
+
+    /// The process does not even die of SIGKILL: the run goes on without it and without its slot.
+    fn abandon(&mut self, id: WorkerId) {
+        let message =
+            format!("worker {} (pid {}) does not die; going on without it", id.0, self.workers[id.index()].pid);
+        self.notice(Notice::Warning { message });
+        self.lose_flights(id, None, 0);
+        self.clear_timers(id);
+        let worker = &mut self.workers[id.index()];
+        worker.state = State::Empty;
+        worker.generation.0 += 1;
+    }
+
+    /// Its standard output is closed, so no answer can come any more. When it does not end by itself at once, it is ended.
+    pub(super) fn stdout_closed(&mut self, id: WorkerId) {
+        let worker = &mut self.workers[id.index()];
+        if worker.state.is_ending() {
+            return;
+        }
+        worker.blame.get_or_insert_with(|| format!("worker {} closed its standard output", id.0));
+        self.terminate(id, self.config.grace.min(TERM_SPAN_MAX));
+    }
+
+    pub(super) fn exited(&mut self, id: WorkerId, status: ExitStatus, unread: usize) {
+        self.clear_timers(id);
+        self.withdraw(id);
+        let before = self.stats.clone();
+        let attempts_before = self.workers[id.index()].jobs_ended;
+        if self.workers[id.index()].blame.as_deref().is_some_and(|blame| blame.ends_with("closed its standard output"))
+        {
+            // It was on its way out when its output ended: how it ended says more.
+            self.workers[id.index()].blame = None;
+        }
+        self.lose_flights(id, Some(status), unread);
+        let worker = &self.workers[id.index()];
+        let cost_a_job = worker.jobs_ended > attempts_before || self.stats.done() > before.done();
+        let (was, pid) = (worker.state, worker.pid);
+        let worked = worker.did_work || cost_a_job;
+        let jobs = worker.jobs_ended + self.joined[id.index()].as_ref().map_or(0, |joined| joined.jobs);
+        self.joined[id.index()] = Some(Joined { worker: id, pid: worker.shown_pid, jobs, exit: status });
+        let stderr = worker.stderr_tail.clone();
+        let blame = worker.blame.clone();
+        self.leave_start(id, State::Empty);
+        if !was.is_ending() {
+            self.notice(Notice::WorkerDied { worker: id, pid, status, stderr: stderr.clone() });
+        }
+        if worked || was == State::Draining || self.stop > Stop::Running {
+            self.empty.insert(id);
+        } else {
+            let delay = self.restarts.died_idle(self.now.time);
+            let how = blame.unwrap_or_else(|| format!("ended ({status}) before it did any work"));
+            let words = String::from_utf8_lossy(&stderr);
+            self.rest(id, delay, format!("worker {} {how}\n{}", id.0, words.trim_end()).trim_end());
+        }
+    }
+
+    /// A request has lasted too long: at first it is to stop, then the worker is unfit.
+    pub(super) fn flight_overdue(&mut self, id: WorkerId, wire_id: u64) {
+        let worker = &mut self.workers[id.index()];
+        let flight = worker.flights.get_mut(wire_id).expect("a deadline goes with its flight");
+        flight.deadline = None;
+        if flight.cancel >= Some(Cancel::Timeout) {
+            self.give_flight_up(id, wire_id);
+            return;
+        }
+        self.cancel_flight(id, wire_id, Cancel::Timeout);
+        self.await_cancelled(id, wire_id);
+        let worker = &mut self.workers[id.index()];
+        if !worker.announced && worker.flights.open() == 1 && worker.state == State::Up {
+            // It does not know how to cancel; and nothing else runs in it that would be lost.
+            worker.condemned = true;
+            self.terminate(id, self.config.grace);
+        }
+    }
+
+    /// Waits for the answer to a cancelled request for as long as the grace allows.
+    pub(super) fn await_cancelled(&mut self, id: WorkerId, wire_id: u64) {
+        let slack = if self.config.target.is_command() { CANCEL_SLACK } else { Duration::ZERO };
+        let at = self.now.time.after(self.config.grace + slack);
+        let worker = &mut self.workers[id.index()];
+        let timer = Timer::Flight(id, worker.generation, wire_id);
+        if let Some(flight) = worker.flights.get_mut(wire_id) {
+            self.deadlines.set(&mut flight.deadline, at, timer);
+        }
+    }
+
+    /// The worker does not stop a request it was asked to stop: the job ends without it, and the worker is killed as
+    /// soon as that costs no other job.
+    pub(super) fn give_flight_up(&mut self, id: WorkerId, wire_id: u64) {
+        let worker = &mut self.workers[id.index()];
+        worker.condemned = true;
+        let Some(flight) = worker.flights.get_mut(wire_id) else { return };
+        self.deadlines.clear(&mut flight.deadline, Timer::Flight(id, worker.generation, wire_id));
+        if let Some(job) = flight.job.take() {
+            self.stats.running -= u64::from(flight.begun.is_some());
+            let given_up = Flight { job: Some(job), said: flight.said.take(), ..*flight };
+            self.end_flight(id, wire_id, given_up, Ending::Overdue);
+        }
+        self.withdraw(id);
+        for follower in self.workers[id.index()].flights.ids(false) {
+            self.cancel_flight(id, follower, Cancel::Recall);
+        }
+        self.kill_if_useless(id);
+    }
+
+    /// Kills a condemned worker once nothing runs in it whose answer is still wanted.
+    pub(super) fn kill_if_useless(&mut self, id: WorkerId) {
+        let worker = &self.workers[id.index()];
+        let wanted = worker.flights.iter().any(|(_, flight)| flight.begun.is_some() && flight.job.is_some());
+        if worker.condemned && !wanted && worker.state == State::Up {
+            self.kill(id);
+        }
+    }
+}
+
+fn request_id(message: &RawValue) -> Option<&RawValue> {
+    #[derive(Deserialize)]
+    struct Id<'a> {
+        #[serde(borrow)]
+        id: Option<&'a RawValue>,
+    }
+    serde_json::from_str::<Id<'_>>(message.get()).ok()?.id
+}

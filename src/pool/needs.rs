@@ -1,0 +1,148 @@
+//! `needs`: jobs that wait for others to end ok.
+//!
+//! Jobs are remembered by a hash of their id. To keep ten million jobs without `needs` in little memory, only the last
+//! [`REMEMBERED_ENDED`] ended ones are remembered until the first `needs` shows that the list uses them.
+
+use super::job_table::JobKey;
+use crate::ids::JobId;
+use crate::job::UserId;
+use std::collections::{BTreeMap, VecDeque};
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+/// How many ended jobs are remembered while no job has had `needs`.
+pub(super) const REMEMBERED_ENDED: usize = 100_000;
+
+/// Most jobs that may wait for others at a time. They cannot count against the limit of the queue, or a list whose
+/// first jobs need its last would never be read to the end; so they have a limit of their own.
+pub(super) const BLOCKED_JOBS_MAX: usize = 1_000_000;
+
+/// A job that waits: where it stands, and its number, since the place may have been given to another one meanwhile.
+pub(super) type Waiting = (JobKey, JobId);
+
+/// What is known of a job that others may need.
+#[derive(Debug, Default)]
+struct Known {
+    /// Accepted and not ended; more than one when an id was given twice.
+    open: u32,
+    /// One of that id did not end ok.
+    failed: bool,
+    /// One of that id has been seen, open or ended.
+    seen: bool,
+    /// The jobs that wait for it.
+    waiting: Vec<Waiting>,
+}
+
+/// Who waits for whom.
+#[derive(Debug, Default)]
+pub(super) struct Needs {
+    /// Ended jobs, newest last, while `used` is false: hash of the id, and whether it failed.
+    recent: VecDeque<(u64, bool)>,
+    /// Everything known by hash of id, once `used`.
+    known: BTreeMap<u64, Known>,
+    used: bool,
+    blocked: usize,
+}
+
+/// What becomes of a job with `needs`.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// All it needs has ended ok.
+    Ready,
+    /// It waits for so many.
+    Blocked(u32),
+    /// One that it needs did not end ok.
+    Failed(UserId),
+}
+
+impl Needs {
+    /// Whether any job so far has had `needs`.
+    pub(super) fn used(&self) -> bool {
+        self.used
+    }
+
+    /// The first `needs` has come: from now on all is remembered. `open` are the jobs in the table.
+    pub(super) fn begin(&mut self, open: impl Iterator<Item = UserId>) {
+        self.used = true;
+        for (hash, failed) in std::mem::take(&mut self.recent) {
+            let known = self.known.entry(hash).or_default();
+            known.seen = true;
+            known.failed |= failed;
+        }
+        for id in open {
+            self.accepted(&id);
+        }
+    }
+
+    /// A job was accepted. Only to be called once `used`.
+    pub(super) fn accepted(&mut self, id: &UserId) {
+        let known = self.known.entry(hash(id)).or_default();
+        known.seen = true;
+        known.open += 1;
+    }
+
+    /// Makes a job wait for what it needs.
+    pub(super) fn enlist(&mut self, job: Waiting, needs: &[UserId]) -> Verdict {
+        let mut missing = 0;
+        for need in needs {
+            let known = self.known.entry(hash(need)).or_default();
+            if known.failed {
+                return Verdict::Failed(need.clone());
+            }
+            if known.open > 0 || !known.seen {
+                known.waiting.push(job);
+                missing += 1;
+            }
+        }
+        if missing == 0 {
+            return Verdict::Ready;
+        }
+        self.blocked += 1;
+        Verdict::Blocked(missing)
+    }
+
+    /// A job has ended. Gives the jobs that waited for it: each entry is one need met, or failed.
+    pub(super) fn ended(&mut self, id: &UserId, ok: bool) -> Vec<Waiting> {
+        let hash = hash(id);
+        if !self.used {
+            if self.recent.len() == REMEMBERED_ENDED {
+                self.recent.pop_front();
+            }
+            self.recent.push_back((hash, !ok));
+            return Vec::new();
+        }
+        let known = self.known.entry(hash).or_default();
+        known.open = known.open.saturating_sub(1);
+        known.failed |= !ok;
+        if known.open == 0 || known.failed { std::mem::take(&mut known.waiting) } else { Vec::new() }
+    }
+
+    /// A blocked job waits no longer.
+    pub(super) fn unblocked(&mut self) {
+        self.blocked -= 1;
+    }
+
+    /// How many jobs wait for others.
+    pub(super) fn blocked(&self) -> usize {
+        self.blocked
+    }
+
+    /// Whether a need was ever seen in the list.
+    pub(super) fn is_known(&self, id: &UserId) -> bool {
+        self.known.get(&hash(id)).is_some_and(|known| known.seen)
+    }
+
+    /// Whether a need is still open.
+    pub(super) fn is_open(&self, id: &UserId) -> bool {
+        self.known.get(&hash(id)).is_some_and(|known| known.open > 0)
+    }
+}
+
+/// `1` as a number given by the user and the job numbered 1 are the same id; `"1"` is another.
+fn hash(id: &UserId) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    match id {
+        UserId::Number(number) => number.to_string().hash(&mut hasher),
+        UserId::Json(text) => text.as_ref().hash(&mut hasher),
+    }
+    hasher.finish()
+}

@@ -1,0 +1,63 @@
+//! How many jobs are put into a worker's pipe ahead of time: enough that it never waits for us, few enough that no job
+//! waits long behind another.
+
+use std::time::Duration;
+
+/// How much expected work may wait in a worker's pipe. It covers the way there and back (some 50 µs, more on a busy
+/// machine) many times over, and is what a job can lose at most by standing in the wrong line.
+const AHEAD: Duration = Duration::from_millis(1);
+
+/// Most jobs sent ahead, however short they are.
+pub(super) const DEPTH_MAX: usize = 1024;
+
+/// Running mean of how long a worker needs for a job, and the depth that follows from it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Prefetch {
+    /// Mean nanoseconds a job; `None` before the first.
+    mean: Option<u64>,
+}
+
+impl Prefetch {
+    /// `jobs` were answered in `span`.
+    pub(super) fn observe(&mut self, jobs: u64, span: Duration) {
+        let sample = u64::try_from(span.as_nanos()).unwrap_or(u64::MAX) / jobs.max(1);
+        self.mean = Some(match self.mean {
+            None => sample,
+            // Growing is believed faster than shrinking: a line that is too long costs more than one too short.
+            Some(mean) if sample > mean => mean + (sample - mean) / 2,
+            Some(mean) => mean - (mean - sample) / 8,
+        });
+    }
+
+    /// Jobs to send ahead of those that run.
+    pub(super) fn depth(&self) -> usize {
+        let ahead = AHEAD.as_nanos() as u64;
+        self.mean.map_or(0, |mean| usize::try_from(ahead / mean.max(1)).unwrap_or(DEPTH_MAX).min(DEPTH_MAX))
+    }
+
+    /// After how long a running job is so much longer than usual that its followers should not wait for it.
+    pub(super) fn patience(&self) -> Duration {
+        AHEAD.max(Duration::from_nanos(self.mean.unwrap_or(0)).saturating_mul(4)) * 2
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn deep_for_short_jobs_and_none_for_long_ones() {
+        let mut prefetch = Prefetch::default();
+        assert_eq!(prefetch.depth(), 0, "nothing is known yet");
+        prefetch.observe(1, Duration::from_micros(1));
+        assert_eq!(prefetch.depth(), 1000);
+        prefetch.observe(1000, Duration::from_micros(100));
+        assert!(prefetch.depth() <= DEPTH_MAX);
+        prefetch.observe(1, Duration::from_secs(1));
+        assert_eq!(prefetch.depth(), 0, "one long job is enough to become careful");
+        for _ in 0..200 {
+            prefetch.observe(1, Duration::from_micros(100));
+        }
+        assert!((9..=10).contains(&prefetch.depth()), "{}", prefetch.depth());
+    }
+}

@@ -1,0 +1,150 @@
+//! The jobs that are ready, in the order they are to be begun: higher priority first, then the order of the list.
+
+use super::job_table::JobKey;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, VecDeque};
+
+/// The ready jobs. Suspects stand apart, because each of them runs alone.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    lanes: BTreeMap<Reverse<i64>, VecDeque<JobKey>>,
+    suspects: VecDeque<JobKey>,
+    len: usize,
+}
+
+impl Queue {
+    /// Adds a job behind those of its priority.
+    pub(super) fn push_back(&mut self, priority: i64, key: JobKey) {
+        self.lanes.entry(Reverse(priority)).or_default().push_back(key);
+        self.len += 1;
+    }
+
+    /// Puts a job back in front: it was sent, but never begun.
+    pub(super) fn push_front(&mut self, priority: i64, key: JobKey) {
+        self.lanes.entry(Reverse(priority)).or_default().push_front(key);
+        self.len += 1;
+    }
+
+    /// Adds a suspect.
+    pub(super) fn push_suspect(&mut self, key: JobKey) {
+        self.suspects.push_back(key);
+        self.len += 1;
+    }
+
+    /// The next job that may run beside others.
+    pub(super) fn pop(&mut self) -> Option<JobKey> {
+        let mut lane = self.lanes.first_entry()?;
+        let key = lane.get_mut().pop_front();
+        // An empty lane of another priority than the usual one would cost every later look-up.
+        if lane.get().is_empty() && *lane.key() != Reverse(0) {
+            lane.remove();
+        } else if key.is_none() {
+            return self.pop_below_empty_default();
+        }
+        self.len -= usize::from(key.is_some());
+        key
+    }
+
+    /// The lane of priority 0 is kept even when empty; lower ones stand behind it.
+    fn pop_below_empty_default(&mut self) -> Option<JobKey> {
+        let (&lane, jobs) = self.lanes.iter_mut().find(|(_, jobs)| !jobs.is_empty())?;
+        let key = jobs.pop_front();
+        if jobs.is_empty() {
+            self.lanes.remove(&lane);
+        }
+        self.len -= 1;
+        key
+    }
+
+    /// The next suspect.
+    pub(super) fn pop_suspect(&mut self) -> Option<JobKey> {
+        let key = self.suspects.pop_front()?;
+        self.len -= 1;
+        Some(key)
+    }
+
+    /// Whether a suspect waits.
+    pub(super) fn has_suspect(&self) -> bool {
+        !self.suspects.is_empty()
+    }
+
+    /// Takes one certain job out of turn; whether it was there.
+    pub(super) fn take(&mut self, priority: i64, key: JobKey) -> bool {
+        let lane = self.lanes.entry(Reverse(priority)).or_default();
+        let found = [lane, &mut self.suspects].into_iter().any(|jobs| {
+            let at = jobs.iter().position(|&waiting| waiting == key);
+            at.and_then(|at| jobs.remove(at)).is_some()
+        });
+        self.len -= usize::from(found);
+        found
+    }
+
+    /// How many jobs are ready.
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// How many of them may run beside others.
+    pub(super) fn len_ordinary(&self) -> usize {
+        self.len - self.suspects.len()
+    }
+
+    /// All of them, for the check of cross-references.
+    pub(super) fn iter(&self) -> impl Iterator<Item = JobKey> {
+        self.lanes.values().flatten().chain(&self.suspects).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::JobId;
+    use crate::job::{Call, Job, UserId};
+    use crate::pool::job_table::{JobEntry, JobState, JobTable};
+
+    fn keys(count: u64) -> Vec<JobKey> {
+        let mut table = JobTable::default();
+        (1..=count)
+            .map(|number| {
+                let job = Job {
+                    number: JobId(number),
+                    id: UserId::Number(number),
+                    call: Call::Line((*b"x").into()),
+                    options: None,
+                };
+                let state = JobState::Ready;
+                table.insert(JobEntry { job, attempts: 0, suspect: false, state, bytes: 0, retry_at: None })
+            })
+            .collect()
+    }
+
+    #[test]
+    fn priority_first_then_the_order_of_the_list() {
+        let key = keys(6);
+        let mut queue = Queue::default();
+        for (priority, key) in [(0, key[0]), (-1, key[1]), (5, key[2]), (0, key[3]), (5, key[4])] {
+            queue.push_back(priority, key);
+        }
+        queue.push_front(0, key[5]);
+        let order: Vec<_> = std::iter::from_fn(|| queue.pop()).collect();
+        assert_eq!(order, [key[2], key[4], key[5], key[0], key[3], key[1]]);
+        assert_eq!(queue.len(), 0);
+        assert!(queue.pop().is_none());
+    }
+
+    #[test]
+    fn suspects_stand_apart_and_anything_can_be_taken_out_of_turn() {
+        let key = keys(3);
+        let mut queue = Queue::default();
+        queue.push_suspect(key[0]);
+        queue.push_back(0, key[1]);
+        queue.push_back(0, key[2]);
+        assert_eq!((queue.len(), queue.len_ordinary()), (3, 2));
+        assert!(queue.take(0, key[2]));
+        assert!(!queue.take(0, key[2]));
+        assert_eq!(queue.pop(), Some(key[1]));
+        assert_eq!(queue.pop(), None);
+        assert_eq!(queue.pop_suspect(), Some(key[0]));
+        assert_eq!(queue.len(), 0);
+    }
+}

@@ -1,0 +1,291 @@
+//! What workers say: answers, notifications, requests of their own, stray output, broken protocol.
+
+use super::flight::{Flight, Said};
+use super::lifecycle::StartFailure;
+use super::outcome::Ending;
+use super::worker::State;
+use super::{Notice, Pool};
+use crate::ids::WorkerId;
+use crate::protocol::{Line, LineDecoder, METHOD_NOT_FOUND, Message, Outcome, ReadyParams, encode};
+use crate::record::Printed;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+
+/// How much of an offending or stray line is shown.
+const EXCERPT_BYTES: usize = 200;
+
+impl Pool {
+    pub(super) fn receive(&mut self, id: WorkerId, bytes: &[u8]) {
+        let mut input = bytes;
+        let mut answered = 0;
+        // The decoder is taken out so that lines can be borrowed from it while the pool changes.
+        let mut decoder = std::mem::replace(&mut self.workers[id.index()].decoder, LineDecoder::new(0));
+        while !self.workers[id.index()].deaf {
+            match decoder.next(&mut input) {
+                Some(Ok(line)) => answered += u64::from(self.receive_line(id, line)),
+                Some(Err(too_long)) => {
+                    let message = format!("sent a line of more than {} bytes (--max-message)", self.config.max_message);
+                    self.protocol_broken(id, message, too_long.excerpt);
+                }
+                None => break,
+            }
+        }
+        let worker = &mut self.workers[id.index()];
+        worker.decoder = decoder;
+        if answered > 0 {
+            self.answers_came(id, answered);
+        }
+    }
+
+    /// The worker made progress: what that says about its pace, and what it may be sent now.
+    fn answers_came(&mut self, id: WorkerId, answered: u64) {
+        let now = self.now.time;
+        let worker = &mut self.workers[id.index()];
+        worker.prefetch.observe(answered, now.since(worker.last_progress));
+        worker.last_progress = now;
+        worker.alone = false;
+        self.drain_if_worn_out(id);
+        self.kill_if_useless(id);
+        self.offer(id);
+    }
+
+    /// Takes in one line; whether it ended a job.
+    fn receive_line(&mut self, id: WorkerId, line: &[u8]) -> bool {
+        match Line::parse(line) {
+            Line::One(message) => self.receive_message(id, message, line),
+            Line::Batch(messages) => {
+                messages.into_iter().fold(false, |ended, message| self.receive_message(id, message, line) | ended)
+            }
+            Line::Stray => self.receive_stray(id, line),
+        }
+    }
+
+    fn receive_message(&mut self, id: WorkerId, message: Message<'_>, line: &[u8]) -> bool {
+        match message {
+            Message::Answer { id: Some(request), outcome } => self.receive_answer(id, request.get(), outcome, line),
+            // An error that names no request says that something we sent was not understood; it ends nothing.
+            Message::Answer { id: None, outcome } => {
+                let (Outcome::Error(value) | Outcome::Result(value)) = outcome;
+                let message = format!("answered no request in particular: {}", shorten(value.get()));
+                self.notice(Notice::Log { worker: id, level: "warning".into(), message });
+                false
+            }
+            Message::Notification { method, params } => self.receive_notification(id, &method, params),
+            Message::Request { id: request, method, .. } => {
+                let message = format!("supervisor does not serve {method}");
+                self.say(id, |out| encode::error(out, request.get(), METHOD_NOT_FOUND, &message));
+                false
+            }
+        }
+    }
+
+    fn receive_answer(&mut self, id: WorkerId, request: &str, outcome: Outcome<'_>, line: &[u8]) -> bool {
+        if let State::Initialising { message } = self.workers[id.index()].state {
+            return self.init_answered(id, message, request, outcome);
+        }
+        let flight = request.parse().ok().and_then(|wire_id| Some((wire_id, self.take_flight(id, wire_id)?)));
+        let Some((wire_id, flight)) = flight else {
+            let message = format!("answered request {}, which is not open", shorten(request));
+            self.protocol_broken(id, message, line);
+            return false;
+        };
+        self.worked(id);
+        let ended = flight.job.is_some();
+        self.end_flight(id, wire_id, flight, Ending::Answered(outcome));
+        self.begin_flights(id);
+        ended
+    }
+
+    /// Takes a request off a worker's account.
+    pub(super) fn take_flight(&mut self, id: WorkerId, wire_id: u64) -> Option<Flight> {
+        let worker = &mut self.workers[id.index()];
+        let mut flight = worker.flights.take(wire_id)?;
+        self.open_requests -= 1;
+        if flight.begun.is_some() && flight.job.is_some() {
+            self.stats.running -= 1;
+        }
+        let timer = super::deadline::Timer::Flight(id, worker.generation, wire_id);
+        self.deadlines.clear(&mut flight.deadline, timer);
+        Some(flight)
+    }
+
+    fn receive_notification(&mut self, id: WorkerId, method: &str, params: Option<&RawValue>) -> bool {
+        let params = params.map_or("{}", RawValue::get);
+        match method {
+            "ready" => self.ready(id, serde_json::from_str(params).unwrap_or_default()),
+            "failed" => {
+                let failure: StartFailure = serde_json::from_str(params).unwrap_or_default();
+                self.start_refused(id, &failure);
+            }
+            "output" => self.receive_printed(id, params),
+            "stuck" => self.receive_stuck(id, params),
+            "log" => {
+                let Ok(LogParams { level, message }) = serde_json::from_str(params) else { return false };
+                self.notice(Notice::Log { worker: id, level, message });
+            }
+            _ => {}
+        }
+        false
+    }
+
+    /// Something a function printed: it belongs to its job, or, where that cannot be told, to the worker.
+    fn receive_printed(&mut self, id: WorkerId, params: &str) {
+        let Ok(output) = serde_json::from_str::<OutputParams<'_>>(params) else { return };
+        let data = match &output.data {
+            Data::Text(text) => Cow::Borrowed(text.as_bytes()),
+            Data::Base64 { base64 } => Cow::Owned(STANDARD.decode(base64.as_ref()).unwrap_or_default()),
+        };
+        let on_stderr = output.stream == "stderr";
+        let limit = self.config.max_output;
+        let flight = output.id.and_then(|wire_id| self.workers[id.index()].flights.get_mut(wire_id));
+        match flight {
+            Some(flight) => {
+                let said = flight.said.get_or_insert_default();
+                append(if on_stderr { &mut said.stderr } else { &mut said.stdout }, &data, limit);
+            }
+            None if on_stderr => self.notice(Notice::WorkerStderr { worker: id, bytes: data.into_owned() }),
+            None => self.notice(Notice::StrayOutput { worker: id, line: data.into_owned(), first: false }),
+        }
+    }
+
+    /// A function that was asked to stop cannot be stopped: there is no use in waiting for it.
+    fn receive_stuck(&mut self, id: WorkerId, params: &str) {
+        let Ok(stuck) = serde_json::from_str::<Stuck>(params) else { return };
+        let Some(flight) = self.workers[id.index()].flights.get_mut(stuck.id) else { return };
+        flight.said.get_or_insert_default().stuck = Some(stuck.traceback);
+        if flight.cancel >= Some(super::flight::Cancel::Timeout) {
+            self.give_flight_up(id, stuck.id);
+        }
+    }
+
+    /// What a worker writes to standard error belongs to the job that runs, when there is just one.
+    pub(super) fn receive_stderr(&mut self, id: WorkerId, bytes: &[u8]) {
+        let limit = self.config.max_output;
+        let is_command = self.config.target.is_command();
+        let worker = &mut self.workers[id.index()];
+        worker.remember_stderr(bytes);
+        let running = worker.flights.ids(true);
+        if let ([only], false) = (running.as_slice(), is_command) {
+            let flight = worker.flights.get_mut(*only).expect("it is open");
+            append(&mut flight.said.get_or_insert_default().stderr, bytes, limit);
+        } else if worker.did_work || worker.state == State::Up {
+            self.notice(Notice::WorkerStderr { worker: id, bytes: bytes.to_vec() });
+        }
+    }
+
+    /// A line that is no message. If it would be an answer but for its encoding, the protocol is broken; otherwise it is
+    /// somebody's print, shown and not fatal.
+    fn receive_stray(&mut self, id: WorkerId, line: &[u8]) -> bool {
+        if std::str::from_utf8(line).is_err() {
+            let lossy = String::from_utf8_lossy(line);
+            if let Line::One(Message::Answer { id: Some(request), .. }) = Line::parse(lossy.as_bytes()) {
+                let open = request.get().parse().ok();
+                if open.is_some_and(|wire_id| self.workers[id.index()].flights.get_mut(wire_id).is_some()) {
+                    self.protocol_broken(id, "sent an answer that is not UTF-8".into(), line);
+                    return false;
+                }
+            }
+        }
+        if line.iter().any(|byte| !byte.is_ascii_whitespace()) {
+            let first = !std::mem::replace(&mut self.stray_output_told, true);
+            let line = line[..line.len().min(self.config.max_output)].to_vec();
+            self.notice(Notice::StrayOutput { worker: id, line, first });
+        }
+        false
+    }
+
+    /// The worker broke the protocol: whatever runs there is charged, and the worker is replaced.
+    pub(super) fn protocol_broken(&mut self, id: WorkerId, message: String, line: &[u8]) {
+        let excerpt = line[..line.len().min(EXCERPT_BYTES)].to_vec();
+        let worker = &mut self.workers[id.index()];
+        worker.deaf = true;
+        let shown = String::from_utf8_lossy(&excerpt).into_owned();
+        worker.blame = Some(format!("worker {} broke the protocol: it {message}: {shown}", id.0));
+        self.notice(Notice::ProtocolBroken { worker: id, message, excerpt });
+        self.lose_flights(id, None, 0);
+        self.kill(id);
+    }
+}
+
+/// Parameters of `output`.
+#[derive(Deserialize)]
+struct OutputParams<'a> {
+    id: Option<u64>,
+    #[serde(borrow, default)]
+    stream: Cow<'a, str>,
+    #[serde(borrow)]
+    data: Data<'a>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Data<'a> {
+    Text(#[serde(borrow)] Cow<'a, str>),
+    Base64 {
+        #[serde(borrow)]
+        base64: Cow<'a, str>,
+    },
+}
+
+/// Parameters of `stuck`: the stack of a function that was asked to stop.
+#[derive(Deserialize)]
+struct Stuck {
+    id: u64,
+    traceback: String,
+}
+
+#[derive(Deserialize)]
+#[serde(default)]
+struct LogParams {
+    level: String,
+    message: String,
+}
+
+impl Default for LogParams {
+    fn default() -> Self {
+        LogParams { level: "info".into(), message: String::new() }
+    }
+}
+
+fn append(printed: &mut Printed, bytes: &[u8], limit: usize) {
+    let room = limit.saturating_sub(printed.bytes.len());
+    printed.bytes.extend_from_slice(&bytes[..bytes.len().min(room)]);
+    printed.total += bytes.len() as u64;
+}
+
+impl Said {
+    /// What was printed on a stream, if anything was.
+    pub(super) fn take(printed: &mut Printed) -> Option<Printed> {
+        (printed.total > 0).then(|| std::mem::take(printed))
+    }
+}
+
+fn shorten(text: &str) -> String {
+    let mut short: String = text.chars().take(EXCERPT_BYTES).collect();
+    if short.len() < text.len() {
+        short.push('…');
+    }
+    short
+}
+
+impl Pool {
+    /// The worker said `ready`.
+    fn ready(&mut self, id: WorkerId, params: ReadyParams) {
+        let worker = &mut self.workers[id.index()];
+        if worker.announced {
+            return;
+        }
+        worker.announced = true;
+        worker.concurrency = (params.concurrency.max(1) as usize).min(self.config.concurrency as usize);
+        worker.takes_in_turn = params.prefetch;
+        worker.takes_batches = params.batch;
+        worker.shown_pid = params.pid.unwrap_or(worker.pid);
+        if worker.state == State::Starting {
+            self.begin_initialising(id);
+        }
+        self.offer(id);
+    }
+}

@@ -1,0 +1,115 @@
+//! From a job to the request that is sent to a worker.
+
+use crate::config::Target;
+use crate::ids::WorkerId;
+use crate::job::{Argument, Call, Command, Job};
+use crate::protocol::encode;
+
+/// The method of the built-in command worker.
+const EXEC: &str = "exec";
+
+/// Whether the run's target can do this job; why not, otherwise.
+pub(super) fn check(job: &Job, target: &Target) -> Result<(), String> {
+    match (&job.call, target) {
+        (Call::Line(_), Target::Function { default: None }) => Err(NO_FUNCTION.into()),
+        (Call::Line(line), Target::Function { .. }) if std::str::from_utf8(line).is_err() => {
+            Err("the line is not UTF-8, so it cannot be a function's parameter".into())
+        }
+        (Call::Function { method: None, .. }, Target::Function { default: None }) => Err(NO_FUNCTION.into()),
+        (Call::Function { .. }, Target::Shell | Target::Template(_)) => {
+            Err("a function call, but this run executes commands: use \"command\", or --python, --node or --worker"
+                .into())
+        }
+        (Call::Command(_), Target::Function { .. }) => {
+            Err("a command, but this run calls functions: use \"method\" and \"params\"".into())
+        }
+        _ => Ok(()),
+    }
+}
+
+const NO_FUNCTION: &str = "names no \"method\", and the run has no default function (as in --python FILE:FUNCTION)";
+
+/// Appends the request for a job that [`check`] let pass.
+pub(super) fn write(out: &mut Vec<u8>, id: u64, job: &Job, attempt: u32, target: &Target, worker: WorkerId) {
+    match (&job.call, target) {
+        (Call::Function { method, params }, Target::Function { default }) => {
+            let method = method.as_deref().or(default.as_deref()).expect("checked when the job was accepted");
+            encode::request(out, id, method, params.get());
+        }
+        (Call::Line(line), Target::Function { default }) => {
+            encode::open_request(out, id, default.as_deref().expect("checked when the job was accepted"));
+            out.push(b'[');
+            encode::bytes(out, line);
+            out.extend_from_slice(b"]}\n");
+        }
+        (Call::Line(line), Target::Template(template)) => {
+            encode::open_request(out, id, EXEC);
+            out.extend_from_slice(br#"{"command":"#);
+            words(out, &template.fill(line, job.number.0, worker.0));
+            close_exec(out, job, attempt);
+        }
+        (Call::Line(line), Target::Shell) => {
+            encode::open_request(out, id, EXEC);
+            out.extend_from_slice(br#"{"command":"#);
+            encode::bytes(out, line);
+            close_exec(out, job, attempt);
+        }
+        (Call::Command(command), Target::Shell | Target::Template(_)) => {
+            encode::open_request(out, id, EXEC);
+            command_members(out, command);
+            close_exec(out, job, attempt);
+        }
+        (Call::Function { .. }, Target::Shell | Target::Template(_)) | (Call::Command(_), Target::Function { .. }) => {
+            unreachable!("checked when the job was accepted")
+        }
+    }
+}
+
+fn command_members(out: &mut Vec<u8>, command: &Command) {
+    out.extend_from_slice(br#"{"command":"#);
+    match &command.argument {
+        Argument::Argv(argv) => words(out, argv),
+        Argument::Shell(line) => encode::bytes(out, line),
+    }
+    for (name, text) in [("cwd", &command.cwd), ("stdin", &command.stdin)] {
+        if let Some(text) = text {
+            out.push(b',');
+            member(out, name, text);
+        }
+    }
+    if !command.env.is_empty() {
+        out.extend_from_slice(br#","env":{"#);
+        for (at, (name, value)) in command.env.iter().enumerate() {
+            if at > 0 {
+                out.push(b',');
+            }
+            member(out, name, value);
+        }
+        out.push(b'}');
+    }
+}
+
+fn member(out: &mut Vec<u8>, name: &str, value: &str) {
+    encode::string(out, name);
+    out.push(b':');
+    encode::string(out, value);
+}
+
+fn words(out: &mut Vec<u8>, words: &[Box<[u8]>]) {
+    out.push(b'[');
+    for (at, word) in words.iter().enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        encode::bytes(out, word);
+    }
+    out.push(b']');
+}
+
+fn close_exec(out: &mut Vec<u8>, job: &Job, attempt: u32) {
+    out.extend_from_slice(br#","job":"#);
+    encode::string(out, &job.id.as_text());
+    out.extend_from_slice(br#","attempt":"#);
+    encode::number(out, u64::from(attempt));
+    out.extend_from_slice(b"}}\n");
+}

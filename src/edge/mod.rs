@@ -1,1 +1,22 @@
-//! To be written.
+//! The edges of the program: plain threads that move bytes in from the job list and out to standard
+//! output and standard error, because files and terminals cannot be polled and the descriptors we were
+//! given must not be made non-blocking (the flag would be shared with the shell and our siblings).
+//!
+//! They decide nothing: they know neither jobs nor records. Each tells the reactor through a [`Wake`]
+//! that something has changed, and the reactor asks what. Nothing outside sees that there is a thread, so
+//! that a direct path (a pipe that can be polled) may replace one.
+
+mod copy;
+mod fault;
+mod input;
+mod output;
+mod standard;
+mod thread;
+mod wake;
+mod writer;
+
+pub use fault::fault_text;
+pub use input::{Chunk, Input, InputEvent};
+pub use output::{LOW_WATER_BYTES, Output, Piece};
+pub use standard::{Standard, is_open_at_start, take_copy};
+pub use wake::Wake;

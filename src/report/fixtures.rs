@@ -1,0 +1,42 @@
+//! Records for the tests of the reports: one of each kind, so that no report needs a process.
+
+use crate::ids::WorkerId;
+use crate::job::UserId;
+use crate::record::{Record, Status};
+use crate::time::Wall;
+use serde_json::value::RawValue;
+use std::time::Duration;
+
+pub(super) fn raw(json: &str) -> Option<Box<RawValue>> {
+    Some(RawValue::from_string(json.to_owned()).unwrap())
+}
+
+/// A job that ended ok with this result.
+pub(super) fn ok(result: &str) -> Record {
+    Record {
+        id: UserId::Number(1),
+        status: Status::Ok,
+        result: raw(result),
+        error: None,
+        stdout: None,
+        stderr: None,
+        label: b"echo hi"[..].into(),
+        worker: Some(WorkerId(2)),
+        pid: Some(4711),
+        attempts: 1,
+        start: Some(Wall(1_795_334_400_120)),
+        duration: Duration::from_millis(4),
+        line: None,
+        tags: None,
+    }
+}
+
+/// A job that did not, with this error.
+pub(super) fn not_ok(status: Status, error: &str) -> Record {
+    Record { status, result: None, error: raw(error), ..ok("0") }
+}
+
+/// A job that never began.
+pub(super) fn never_begun(status: Status, error: &str) -> Record {
+    Record { worker: None, pid: None, attempts: 0, start: None, duration: Duration::ZERO, ..not_ok(status, error) }
+}

@@ -1,0 +1,133 @@
+//! Where everything that is to be told arrives. Owns which report gets what; the reports own the wording.
+
+use super::answer::Fault;
+use super::failure::Failures;
+use super::notice::{self, Volume};
+use super::progress::Progress;
+use super::streams::Streams;
+use super::style::Style;
+use super::text::Text;
+use super::{Stderr, Surroundings, json, running, summary};
+use crate::config::{Format, Output, When};
+use crate::edge;
+use crate::exit::ExitCode;
+use crate::pool::{Joined, Notice, Running, Stats};
+use crate::record::{Record, Status};
+use crate::time::Time;
+use std::time::Duration;
+
+/// How a run ended, for the summary.
+#[derive(Debug, Clone, Copy)]
+pub struct Ending<'a> {
+    /// The final figures.
+    pub stats: &'a Stats,
+    /// Every worker process there was.
+    pub joined: &'a [Joined],
+    /// How long the run took, in active time.
+    pub wall: Duration,
+    /// How it ends.
+    pub exit: ExitCode,
+}
+
+/// Collects what is to be written while the reactor handles events; [`Hub::flush`] hands it over once per turn.
+#[derive(Debug)]
+pub struct Hub {
+    format: Format,
+    text: Text,
+    failures: Failures,
+    volume: Volume,
+    style: Style,
+    streams: Streams,
+    progress: Option<Progress>,
+}
+
+impl Hub {
+    /// `is_command` says that results are those of commands, so that text shows their output and not the JSON.
+    pub fn new(output: &Output, is_command: bool, around: Surroundings) -> Self {
+        let style = Style::new(match output.color {
+            When::Always => true,
+            When::Never => false,
+            When::Auto => around.stderr_is_terminal && !around.is_dumb,
+        });
+        Hub {
+            format: output.format,
+            text: Text { is_command, has_tags: output.tag, is_quiet: output.quiet },
+            failures: Failures::new(style, output.format == Format::Json),
+            volume: Volume { is_quiet: output.quiet, is_verbose: output.verbose > 0 },
+            style,
+            streams: Streams::new(around.is_one_terminal),
+            progress: Progress::new(output, &around),
+        }
+    }
+
+    /// Takes the record of a job that has ended. A file that it names is opened before this returns.
+    pub fn record(&mut self, record: &Record) {
+        match self.format {
+            Format::Text => self.text.record(record, &mut self.failures, &mut self.streams),
+            Format::Json => {
+                json::write_record(record, self.streams.stdout().bytes());
+                if record.status != Status::Ok && self.failures.admits(record.status) {
+                    self.failures.push_line(record, &Fault::of(record), self.streams.message());
+                }
+            }
+        }
+    }
+
+    /// Takes something the user may want to be told.
+    pub fn notice(&mut self, notice: &Notice) {
+        if self.volume.admits(notice) {
+            notice::push(notice, self.style, self.streams.message());
+        }
+    }
+
+    /// Draws the progress line anew if that is due. Says when to call next; never, when there is no such line.
+    pub fn progress(&mut self, stats: &Stats, now: Time) -> Option<Time> {
+        let progress = self.progress.as_mut()?;
+        if now >= progress.due() {
+            let line = progress.draw(stats, now);
+            self.streams.set_bar(&line);
+        }
+        Some(progress.due())
+    }
+
+    /// Removes the progress line until it is due again, so that the terminal is clean while the run is suspended.
+    pub fn hide_progress(&mut self) {
+        self.streams.set_bar(b"");
+    }
+
+    /// Tells what is running (SIGUSR1).
+    pub fn running(&mut self, stats: &Stats, jobs: &[Running]) {
+        running::push(stats, jobs, self.streams.message());
+    }
+
+    /// The run is over: the progress line goes, the summary comes. To be called once, after the last record.
+    pub fn finish(&mut self, ending: &Ending<'_>) {
+        self.progress = None;
+        self.streams.set_bar(b"");
+        let mut text = Vec::new();
+        self.failures.push_untold(&mut text);
+        if !self.volume.is_quiet {
+            summary::push(ending, self.style, &mut text);
+        }
+        if !text.is_empty() {
+            self.streams.message().extend_from_slice(&text);
+        }
+    }
+
+    /// Hands over everything that was collected.
+    pub fn flush(&mut self, stdout: &mut edge::Output, stderr: &mut Stderr) {
+        self.streams.draw();
+        if self.streams.has_stdout() {
+            let buffer = stdout.buffer();
+            self.streams.drain_stdout(buffer, |piece| stdout.push(piece));
+        }
+        if self.streams.has_stderr() {
+            let buffer = stderr.buffer();
+            self.streams.drain_stderr(buffer, |piece| stderr.push(piece));
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "hub_tests.rs"]
+pub(super) mod tests;

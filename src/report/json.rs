@@ -1,0 +1,168 @@
+//! The record as one line of JSON: the line of `--json`, the row of the journal. Owns the order of its members
+//! and their spelling (`docs/record.schema.json`); passes the worker's JSON through as the bytes it is.
+
+use crate::job::UserId;
+use crate::record::{Printed, Record};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use std::time::Duration;
+
+/// Appends the record as one line, with its line feed.
+pub fn write_record(record: &Record, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"{\"id\":");
+    push_id(&record.id, out);
+    out.extend_from_slice(b",\"status\":\"");
+    out.extend_from_slice(record.status.as_str().as_bytes());
+    out.push(b'"');
+    push_raw(b",\"result\":", record.result.as_deref(), out);
+    push_raw(b",\"error\":", record.error.as_deref(), out);
+    push_printed(record, out);
+    if let Some(worker) = record.worker {
+        push_number(b",\"worker\":", u64::from(worker.0), out);
+    }
+    if let Some(pid) = record.pid {
+        push_number(b",\"pid\":", u64::from(pid), out);
+    }
+    push_number(b",\"attempts\":", u64::from(record.attempts), out);
+    if let Some(start) = record.start {
+        out.extend_from_slice(b",\"start\":\"");
+        start.write_rfc3339(out);
+        out.push(b'"');
+    }
+    out.extend_from_slice(b",\"seconds\":");
+    push_seconds(record.duration, out);
+    if let Some(line) = record.line {
+        push_number(b",\"line\":", line, out);
+    }
+    push_raw(b",\"tags\":", record.tags.as_deref(), out);
+    out.extend_from_slice(b"}\n");
+}
+
+/// Appends the id as it is in a record.
+pub fn push_id(id: &UserId, out: &mut Vec<u8>) {
+    match id {
+        UserId::Number(number) => push_number(b"", *number, out),
+        UserId::Json(text) => push_one_line(text.as_bytes(), out),
+    }
+}
+
+/// Appends bytes as a JSON string, or as `{"base64":"…"}` when they are no UTF-8.
+pub fn push_bytes(bytes: &[u8], out: &mut Vec<u8>) {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => push_string(text, out),
+        Err(_) => {
+            out.extend_from_slice(b"{\"base64\":\"");
+            let start = out.len();
+            let length = base64::encoded_len(bytes.len(), true).expect("what fits memory has a length");
+            out.resize(start + length, 0);
+            STANDARD.encode_slice(bytes, &mut out[start..]).expect("the space was measured");
+            out.extend_from_slice(b"\"}");
+        }
+    }
+}
+
+/// Appends text as a JSON string.
+pub fn push_string(text: &str, out: &mut Vec<u8>) {
+    out.push(b'"');
+    let bytes = text.as_bytes();
+    let mut plain_from = 0;
+    for (at, &byte) in bytes.iter().enumerate() {
+        if byte >= b' ' && byte != b'"' && byte != b'\\' {
+            continue;
+        }
+        out.extend_from_slice(&bytes[plain_from..at]);
+        push_escaped(byte, out);
+        plain_from = at + 1;
+    }
+    out.extend_from_slice(&bytes[plain_from..]);
+    out.push(b'"');
+}
+
+fn push_escaped(byte: u8, out: &mut Vec<u8>) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    match byte {
+        b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
+        b'\n' => out.extend_from_slice(b"\\n"),
+        b'\r' => out.extend_from_slice(b"\\r"),
+        b'\t' => out.extend_from_slice(b"\\t"),
+        _ => {
+            out.extend_from_slice(b"\\u00");
+            out.extend_from_slice(&[HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
+        }
+    }
+}
+
+fn push_raw(name: &[u8], value: Option<&serde_json::value::RawValue>, out: &mut Vec<u8>) {
+    if let Some(value) = value {
+        out.extend_from_slice(name);
+        push_one_line(value.get().as_bytes(), out);
+    }
+}
+
+/// Valid JSON has line ends only between its tokens, where a space means the same. Values from workers have
+/// none; those from a list that is one array may.
+fn push_one_line(json: &[u8], out: &mut Vec<u8>) {
+    let start = out.len();
+    out.extend_from_slice(json);
+    if memchr::memchr2(b'\n', b'\r', json).is_some() {
+        out[start..].iter_mut().filter(|byte| matches!(byte, b'\n' | b'\r')).for_each(|byte| *byte = b' ');
+    }
+}
+
+fn push_printed(record: &Record, out: &mut Vec<u8>) {
+    let streams = [(&record.stdout, "stdout"), (&record.stderr, "stderr")];
+    for (printed, name) in streams {
+        if let Some(printed) = printed {
+            push_name(name, "", out);
+            push_bytes(&printed.bytes, out);
+        }
+    }
+    let is_cut = |printed: &&Printed| printed.total > printed.bytes.len() as u64;
+    if streams.iter().any(|(printed, _)| printed.as_ref().is_some_and(|printed| is_cut(&printed))) {
+        out.extend_from_slice(b",\"truncated\":true");
+    }
+    for (printed, name) in streams {
+        if let Some(printed) = printed.as_ref().filter(is_cut) {
+            push_name(name, "_bytes", out);
+            push_number(b"", printed.total, out);
+        }
+    }
+}
+
+fn push_name(name: &str, after: &str, out: &mut Vec<u8>) {
+    for part in [",\"", name, after, "\":"] {
+        out.extend_from_slice(part.as_bytes());
+    }
+}
+
+fn push_number(name: &[u8], mut number: u64, out: &mut Vec<u8>) {
+    let mut digits = [0; 20];
+    let mut from = digits.len();
+    loop {
+        from -= 1;
+        digits[from] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(name);
+    out.extend_from_slice(&digits[from..]);
+}
+
+/// Seconds with microseconds, of which zeros beyond the milliseconds are left away.
+fn push_seconds(duration: Duration, out: &mut Vec<u8>) {
+    push_number(b"", duration.as_secs(), out);
+    let mut micros = duration.subsec_micros();
+    let mut text = *b".000000";
+    for digit in text[1..].iter_mut().rev() {
+        *digit = b'0' + (micros % 10) as u8;
+        micros /= 10;
+    }
+    let zeros = text[4..].iter().rev().take_while(|&&digit| digit == b'0').count();
+    out.extend_from_slice(&text[..text.len() - zeros]);
+}
+
+#[cfg(test)]
+#[path = "json_tests.rs"]
+mod tests;

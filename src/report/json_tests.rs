@@ -1,0 +1,93 @@
+//! Tests of the record's line.
+
+use super::*;
+use crate::record::Status;
+use crate::report::fixtures::{never_begun, not_ok, ok, raw};
+
+fn line(record: &Record) -> String {
+    let mut out = Vec::new();
+    write_record(record, &mut out);
+    String::from_utf8(out).unwrap()
+}
+
+#[test]
+fn the_line_of_the_design() {
+    assert_eq!(
+        line(&ok(r#"{"exit_code":0,"stdout":"hi\n","stderr":""}"#)),
+        r#"{"id":1,"status":"ok","result":{"exit_code":0,"stdout":"hi\n","stderr":""},"worker":2,"pid":4711,"attempts":1,"start":"2026-11-22T08:00:00.120Z","seconds":0.004}"#
+            .to_owned()
+            + "\n"
+    );
+}
+
+#[test]
+fn every_member_in_its_place() {
+    let record = Record {
+        id: UserId::Json("\"c7\"".into()),
+        stdout: Some(Printed { bytes: b"a\"\\\n\r\t\x01\x1f\x7f\xc3\xa9".to_vec(), total: 20 }),
+        stderr: Some(Printed { bytes: b"\xff\x00".to_vec(), total: 2 }),
+        tags: raw("[\"x\",\n \"y\"]"),
+        ..not_ok(Status::Failed, r#"{"code":-32000,"message":"bad"}"#)
+    };
+    let expected = concat!(
+        r#"{"id":"c7","status":"failed","error":{"code":-32000,"message":"bad"},"#,
+        r#""stdout":"a\"\\\n\r\t\u0001\u001f"#,
+        "\x7f\u{e9}",
+        r#"","stderr":{"base64":"/wA="},"truncated":true,"stdout_bytes":20,"#,
+        r#""worker":2,"pid":4711,"attempts":1,"start":"2026-11-22T08:00:00.120Z","seconds":0.004,"#,
+        r#""tags":["x",  "y"]}"#,
+        "\n"
+    );
+    assert_eq!(line(&record), expected);
+}
+
+#[test]
+fn what_never_began_has_neither_worker_nor_start() {
+    let record = Record { line: Some(7), ..never_begun(Status::Invalid, r#"{"message":"line 7"}"#) };
+    assert_eq!(
+        line(&record),
+        "{\"id\":1,\"status\":\"invalid\",\"error\":{\"message\":\"line 7\"},\"attempts\":0,\"seconds\":0.000,\"line\":7}\n"
+    );
+}
+
+#[test]
+fn seconds_have_three_to_six_decimals() {
+    let text = |nanos| {
+        let mut out = Vec::new();
+        push_seconds(Duration::from_nanos(nanos), &mut out);
+        String::from_utf8(out).unwrap()
+    };
+    assert_eq!(text(0), "0.000");
+    assert_eq!(text(1_999), "0.000001");
+    assert_eq!(text(4_000_000), "0.004");
+    assert_eq!(text(4_120_000), "0.00412");
+    assert_eq!(text(61_999_999_999), "61.999999");
+}
+
+#[test]
+fn every_byte_survives_the_string() {
+    for byte in 0..128u8 {
+        let mut out = Vec::new();
+        push_bytes(&[b'a', byte, b'z'], &mut out);
+        assert_eq!(serde_json::from_slice::<String>(&out).unwrap().as_bytes(), [b'a', byte, b'z']);
+    }
+}
+
+/// Run with `cargo test --release --lib json_tests -- --ignored --nocapture`.
+#[test]
+#[ignore = "a measurement"]
+#[expect(clippy::disallowed_methods, reason = "it measures")]
+fn measure_a_small_record() {
+    let record = ok(r#"{"exit_code":0,"stdout":"hi\n","stderr":""}"#);
+    let mut out = Vec::new();
+    let begin = std::time::Instant::now();
+    const ROUNDS: u32 = 2_000_000;
+    for round in 0..ROUNDS {
+        if round % 256 == 0 {
+            out.clear();
+        }
+        write_record(std::hint::black_box(&record), &mut out);
+    }
+    let each = begin.elapsed().as_nanos() / u128::from(ROUNDS);
+    crate::report::stderr::say(&format!("{each} ns a record\n"));
+}

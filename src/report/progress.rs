@@ -1,0 +1,262 @@
+//! The progress line. Owns when it is drawn and what it says; a library (`indicatif`) draws it, into memory.
+
+use super::style::span;
+use super::terminal::Surroundings;
+use crate::config::{Output, When};
+use crate::pool::Stats;
+use crate::time::Time;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// At most ten times a second; the eye asks for no more.
+const REDRAW: Duration = Duration::from_millis(100);
+/// A run shorter than this shows no line at all.
+const FIRST_DRAW: Duration = Duration::from_millis(300);
+/// The rate is that of about the last so many seconds.
+const RATE_SECONDS: f64 = 10.0;
+
+/// Draws the progress line when it is due.
+#[derive(Debug)]
+pub(super) struct Progress {
+    bar: ProgressBar,
+    canvas: Canvas,
+    due: Time,
+    has_total: bool,
+    rate: Rate,
+}
+
+impl Progress {
+    /// A progress line, where one is wanted and makes sense.
+    pub(super) fn new(output: &Output, around: &Surroundings) -> Option<Self> {
+        let makes_sense = around.stderr_is_terminal && !around.is_dumb && !around.is_ci && !output.quiet;
+        let is_wanted = match output.progress {
+            When::Always => true,
+            When::Never => false,
+            When::Auto => makes_sense,
+        };
+        is_wanted.then(|| Self::with_width(around.width))
+    }
+
+    fn with_width(width: fn() -> u16) -> Self {
+        let canvas = Canvas { bytes: Arc::default(), width };
+        let target = ProgressDrawTarget::term_like(Box::new(canvas.clone()));
+        let bar = ProgressBar::with_draw_target(None, target);
+        bar.set_style(style("{wide_msg}"));
+        Progress { bar, canvas, due: Time::ZERO.after(FIRST_DRAW), has_total: false, rate: Rate::default() }
+    }
+
+    /// When the line is to be drawn next.
+    pub(super) fn due(&self) -> Time {
+        self.due
+    }
+
+    /// The line as it is now, without a line end.
+    pub(super) fn draw(&mut self, stats: &Stats, now: Time) -> Vec<u8> {
+        self.due = now.after(REDRAW);
+        self.rate.update(stats.done(), now);
+        if stats.input_closed && !self.has_total {
+            self.has_total = true;
+            self.bar.set_length(stats.accepted);
+            self.bar.set_style(style("[{bar:24}] {wide_msg}"));
+        }
+        self.bar.set_position(stats.done());
+        self.bar.set_message(self.message(stats));
+        // Setting has drawn as well; only the last drawing counts.
+        self.canvas.take();
+        self.bar.force_draw();
+        let mut line = self.canvas.take();
+        line.truncate(line.trim_ascii_end().len());
+        line
+    }
+
+    fn message(&self, stats: &Stats) -> String {
+        let mut text = match self.has_total {
+            true => format!("{}/{}", stats.done(), stats.accepted),
+            false => format!("{} done", stats.done()),
+        };
+        text += &format!("  {} running", stats.running);
+        if stats.not_ok() > 0 {
+            text += &format!("  {} not ok", stats.not_ok());
+        }
+        if stats.done() > 0 {
+            text += &format!("  {}", self.rate.text());
+        }
+        let left = stats.accepted.saturating_sub(stats.done());
+        if let Some(eta) = self.rate.time_for(left).filter(|_| self.has_total && left > 0) {
+            text += &format!("  ETA {}", if eta.as_secs() < 60 { format!("{} s", eta.as_secs()) } else { span(eta) });
+        }
+        text
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    let style = ProgressStyle::with_template(template).expect("the templates above are well formed");
+    style.progress_chars("=> ")
+}
+
+/// Jobs a second, of which old ones count less and less.
+#[derive(Debug, Default)]
+struct Rate {
+    done: u64,
+    at: Time,
+    per_second: f64,
+    weight: f64,
+}
+
+impl Rate {
+    fn update(&mut self, done: u64, now: Time) {
+        let seconds = now.since(self.at).as_secs_f64();
+        if seconds <= 0.0 {
+            return;
+        }
+        let keep = (-seconds / RATE_SECONDS).exp();
+        let current = (done - self.done) as f64 / seconds;
+        self.per_second = self.per_second * keep + current * (1.0 - keep);
+        self.weight = self.weight * keep + (1.0 - keep);
+        (self.done, self.at) = (done, now);
+    }
+
+    /// Without its weight the rate would begin at nothing and creep up.
+    fn value(&self) -> f64 {
+        if self.weight > 0.0 { self.per_second / self.weight } else { 0.0 }
+    }
+
+    fn text(&self) -> String {
+        let value = self.value();
+        if value >= 10.0 {
+            format!("{value:.0}/s")
+        } else if value >= 1.0 {
+            format!("{value:.1}/s")
+        } else {
+            format!("{:.1}/min", value * 60.0)
+        }
+    }
+
+    fn time_for(&self, jobs: u64) -> Option<Duration> {
+        let seconds = jobs as f64 / self.value();
+        Duration::try_from_secs_f64(seconds.ceil()).ok()
+    }
+}
+
+/// A terminal of one line, in memory. It never fails and never waits; the real one is written to by an edge.
+#[derive(Debug, Clone)]
+struct Canvas {
+    bytes: Arc<Mutex<Vec<u8>>>,
+    width: fn() -> u16,
+}
+
+impl Canvas {
+    fn take(&self) -> Vec<u8> {
+        std::mem::take(&mut *self.bytes.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl TermLike for Canvas {
+    /// The last column stays free: a cursor behind it wraps on some terminals.
+    fn width(&self) -> u16 {
+        (self.width)().saturating_sub(1).max(1)
+    }
+
+    fn move_cursor_up(&self, _: usize) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn move_cursor_down(&self, _: usize) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn move_cursor_right(&self, _: usize) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn move_cursor_left(&self, _: usize) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn write_line(&self, text: &str) -> io::Result<()> {
+        self.write_str(text)
+    }
+
+    fn write_str(&self, text: &str) -> io::Result<()> {
+        let clean = text.bytes().filter(|byte| !matches!(byte, b'\r' | b'\n'));
+        self.bytes.lock().unwrap_or_else(PoisonError::into_inner).extend(clean);
+        Ok(())
+    }
+
+    fn clear_line(&self) -> io::Result<()> {
+        drop(self.take());
+        Ok(())
+    }
+
+    fn flush(&self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> Time {
+        Time::ZERO.after(Duration::from_secs(seconds))
+    }
+
+    fn draw(progress: &mut Progress, stats: &Stats, now: Time) -> String {
+        String::from_utf8(progress.draw(stats, now)).unwrap()
+    }
+
+    #[test]
+    fn the_line_counts_first_and_shows_a_bar_once_the_total_is_known() {
+        let mut progress = Progress::with_width(|| 80);
+        let mut stats = Stats { accepted: 400, running: 3, ..Stats::default() };
+        assert_eq!(draw(&mut progress, &stats, at(1)), "0 done  3 running");
+        assert_eq!(progress.due(), at(1).after(REDRAW));
+        stats.ended[0] = 98;
+        stats.ended[1] = 2;
+        assert_eq!(draw(&mut progress, &stats, at(2)), "100 done  3 running  2 not ok  52/s");
+        stats.input_closed = true;
+        let line = draw(&mut progress, &stats, at(2));
+        assert_eq!(line, "[======>                 ] 100/400  3 running  2 not ok  52/s  ETA 6 s");
+        stats.ended[0] = 398;
+        stats.running = 0;
+        let line = draw(&mut progress, &stats, at(3));
+        assert!(line.starts_with("[========================] 400/400  0 running  2 not ok"), "{line}");
+    }
+
+    #[test]
+    fn a_narrow_terminal_cuts_the_line() {
+        let mut progress = Progress::with_width(|| 12);
+        let stats = Stats { accepted: 400, running: 3, ..Stats::default() };
+        let line = draw(&mut progress, &stats, at(1));
+        assert!(line.len() < 12, "{line}");
+    }
+
+    #[test]
+    fn slow_rates_are_told_by_the_minute() {
+        let mut rate = Rate::default();
+        rate.update(1, at(2));
+        assert_eq!(rate.text(), "30.0/min");
+        rate.update(1, at(2));
+        assert_eq!(rate.time_for(10), Some(Duration::from_secs(20)));
+        assert_eq!(Rate::default().time_for(10), None);
+    }
+
+    #[test]
+    fn no_line_on_a_pipe_in_ci_or_when_quiet() {
+        let output = |progress, quiet| Output { progress, quiet, ..crate::report::hub::tests::output() };
+        let terminal = Surroundings { stderr_is_terminal: true, ..Surroundings::pipes() };
+        let ci = Surroundings { is_ci: true, ..terminal };
+        let dumb = Surroundings { is_dumb: true, ..terminal };
+        let drawn = |progress, quiet, around| Progress::new(&output(progress, quiet), &around).is_some();
+        assert!(drawn(When::Auto, false, terminal));
+        assert!(!drawn(When::Auto, true, terminal));
+        assert!(!drawn(When::Auto, false, ci));
+        assert!(!drawn(When::Auto, false, dumb));
+        assert!(!drawn(When::Auto, false, Surroundings::pipes()));
+        assert!(!drawn(When::Never, false, terminal));
+        assert!(drawn(When::Always, false, ci));
+        assert!(drawn(When::Always, true, Surroundings::pipes()));
+    }
+}

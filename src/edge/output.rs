@@ -133,6 +133,11 @@ impl Output {
         if self.shared.is_failed() { 0 } else { self.shared.backlog.load(Ordering::SeqCst) }
     }
 
+    /// Bytes of memory that wait: the backlog without files.
+    pub fn memory(&self) -> usize {
+        if self.shared.is_failed() { 0 } else { self.shared.memory.load(Ordering::SeqCst) }
+    }
+
     /// Whether there is nothing left to wait for: all is written, or writing has failed.
     pub fn is_settled(&self) -> bool {
         self.shared.is_settled()
@@ -161,6 +166,8 @@ pub(super) struct Shared {
     changed: Condvar,
     /// Bytes pushed and not written. Zero only when the last write has returned.
     backlog: AtomicUsize,
+    /// Bytes of memory in pieces that are not wholly written.
+    memory: AtomicUsize,
     /// The system error that ended writing; 0 while there is none.
     errno: AtomicI32,
     wake: Wake,
@@ -180,6 +187,7 @@ impl Shared {
             queue: Mutex::default(),
             changed: Condvar::new(),
             backlog: AtomicUsize::new(0),
+            memory: AtomicUsize::new(0),
             errno: AtomicI32::new(0),
             wake,
         }
@@ -212,8 +220,9 @@ impl Shared {
         }
     }
 
-    /// Keeps a buffer for reuse.
+    /// A piece of memory is wholly written: its buffer is kept for reuse.
     pub(super) fn recycle(&self, mut buffer: Vec<u8>) {
+        self.memory.fetch_sub(buffer.len(), Ordering::SeqCst);
         buffer.clear();
         let mut queue = self.lock();
         if queue.spares.len() < SPARE_BUFFERS && buffer.capacity() <= SPARE_BUFFER_BYTES {
@@ -231,6 +240,9 @@ impl Shared {
 
     fn push(&self, piece: Piece) {
         self.backlog.fetch_add(piece.weight(), Ordering::SeqCst);
+        if let Piece::Bytes(bytes) = &piece {
+            self.memory.fetch_add(bytes.len(), Ordering::SeqCst);
+        }
         let mut queue = self.lock();
         queue.pieces.push_back(piece);
         if queue.is_writer_waiting {

@@ -2,12 +2,13 @@
 
 use super::answer::Fault;
 use super::failure::Failures;
+use super::json::RecordWriter;
 use super::notice::{self, Volume};
 use super::progress::Progress;
 use super::streams::Streams;
 use super::style::Style;
 use super::text::Text;
-use super::{Stderr, Surroundings, json, running, summary};
+use super::{Stderr, Surroundings, running, summary};
 use crate::config::{Format, Output, When};
 use crate::edge;
 use crate::exit::ExitCode;
@@ -34,6 +35,7 @@ pub struct Ending<'a> {
 pub struct Hub {
     format: Format,
     text: Text,
+    records: RecordWriter,
     failures: Failures,
     volume: Volume,
     style: Style,
@@ -52,6 +54,7 @@ impl Hub {
         Hub {
             format: output.format,
             text: Text { is_command, has_tags: output.tag, is_quiet: output.quiet },
+            records: RecordWriter::default(),
             failures: Failures::new(style, output.format == Format::Json),
             volume: Volume { is_quiet: output.quiet, is_verbose: output.verbose > 0 },
             style,
@@ -65,7 +68,7 @@ impl Hub {
         match self.format {
             Format::Text => self.text.record(record, &mut self.failures, &mut self.streams),
             Format::Json => {
-                json::write_record(record, self.streams.stdout().bytes());
+                self.records.write(record, self.streams.stdout().bytes());
                 if record.status != Status::Ok && self.failures.admits(record.status) {
                     self.failures.push_line(record, &Fault::of(record), self.streams.message());
                 }

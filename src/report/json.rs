@@ -3,39 +3,84 @@
 
 use crate::job::UserId;
 use crate::record::{Printed, Record};
+use crate::time::Wall;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use std::time::Duration;
 
 /// Appends the record as one line, with its line feed.
 pub fn write_record(record: &Record, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"{\"id\":");
-    push_id(&record.id, out);
-    out.extend_from_slice(b",\"status\":\"");
-    out.extend_from_slice(record.status.as_str().as_bytes());
-    out.push(b'"');
-    push_raw(b",\"result\":", record.result.as_deref(), out);
-    push_raw(b",\"error\":", record.error.as_deref(), out);
-    push_printed(record, out);
-    if let Some(worker) = record.worker {
-        push_number(b",\"worker\":", u64::from(worker.0), out);
+    RecordWriter::default().write(record, out);
+}
+
+/// Writes records one after the other. Remembers the second of the last one: many share it, and the calendar
+/// is the dearest part of a small record.
+#[derive(Debug, Default)]
+pub struct RecordWriter {
+    /// The second whose text is kept; 0 stands for none as well, and its text is then made each time.
+    second: u64,
+    /// That second as in RFC 3339, up to the point before the milliseconds.
+    text: [u8; TO_THE_SECOND],
+}
+
+/// Bytes of `2026-11-22T08:00:00.`
+const TO_THE_SECOND: usize = 20;
+/// What a record takes besides its values.
+const FRAME_BYTES: usize = 256;
+
+impl RecordWriter {
+    /// Appends the record as one line, with its line feed.
+    pub fn write(&mut self, record: &Record, out: &mut Vec<u8>) {
+        let values = [&record.result, &record.error, &record.tags];
+        out.reserve(
+            FRAME_BYTES + values.iter().map(|raw| raw.as_ref().map_or(0, |raw| raw.get().len())).sum::<usize>(),
+        );
+        out.extend_from_slice(b"{\"id\":");
+        push_id(&record.id, out);
+        out.extend_from_slice(b",\"status\":\"");
+        out.extend_from_slice(record.status.as_str().as_bytes());
+        out.push(b'"');
+        push_raw(b",\"result\":", record.result.as_deref(), out);
+        push_raw(b",\"error\":", record.error.as_deref(), out);
+        if record.stdout.is_some() || record.stderr.is_some() {
+            push_printed(record, out);
+        }
+        if let Some(worker) = record.worker {
+            push_number(b",\"worker\":", u64::from(worker.0), out);
+        }
+        if let Some(pid) = record.pid {
+            push_number(b",\"pid\":", u64::from(pid), out);
+        }
+        push_number(b",\"attempts\":", u64::from(record.attempts), out);
+        if let Some(start) = record.start {
+            self.push_start(start, out);
+        }
+        out.extend_from_slice(b",\"seconds\":");
+        push_seconds(record.duration, out);
+        if let Some(line) = record.line {
+            push_number(b",\"line\":", line, out);
+        }
+        push_raw(b",\"tags\":", record.tags.as_deref(), out);
+        out.extend_from_slice(b"}\n");
     }
-    if let Some(pid) = record.pid {
-        push_number(b",\"pid\":", u64::from(pid), out);
-    }
-    push_number(b",\"attempts\":", u64::from(record.attempts), out);
-    if let Some(start) = record.start {
+
+    fn push_start(&mut self, start: Wall, out: &mut Vec<u8>) {
         out.extend_from_slice(b",\"start\":\"");
-        start.write_rfc3339(out);
+        let (second, milliseconds) = (start.0 / 1000, start.0 % 1000);
+        if second == self.second && second != 0 {
+            out.extend_from_slice(&self.text);
+            let digit = |unit: u64| b'0' + (milliseconds / unit % 10) as u8;
+            out.extend_from_slice(&[digit(100), digit(10), digit(1), b'Z']);
+        } else {
+            let from = out.len();
+            start.write_rfc3339(out);
+            // A year of five digits has a longer text, which is not kept.
+            if let Ok(text) = out[from..out.len() - 4].try_into() {
+                (self.second, self.text) = (second, text);
+            }
+        }
         out.push(b'"');
     }
-    out.extend_from_slice(b",\"seconds\":");
-    push_seconds(record.duration, out);
-    if let Some(line) = record.line {
-        push_number(b",\"line\":", line, out);
-    }
-    push_raw(b",\"tags\":", record.tags.as_deref(), out);
-    out.extend_from_slice(b"}\n");
 }
 
 /// Appends the id as it is in a record.

@@ -65,6 +65,18 @@ fn seconds_have_three_to_six_decimals() {
 }
 
 #[test]
+fn a_remembered_second_makes_no_difference() {
+    let mut writer = RecordWriter::default();
+    let second = 1_795_334_400_000;
+    for ms in [0, 5, 999, 1000, second, second + 7, second + 120, second + 999, second + 1000, second, 5] {
+        let record = Record { start: Some(Wall(ms)), ..ok("0") };
+        let mut out = Vec::new();
+        writer.write(&record, &mut out);
+        assert_eq!(String::from_utf8(out).unwrap(), line(&record), "{ms}");
+    }
+}
+
+#[test]
 fn every_byte_survives_the_string() {
     for byte in 0..128u8 {
         let mut out = Vec::new();
@@ -81,12 +93,13 @@ fn measure_a_small_record() {
     let record = ok(r#"{"exit_code":0,"stdout":"hi\n","stderr":""}"#);
     let mut out = Vec::new();
     let begin = std::time::Instant::now();
+    let mut writer = RecordWriter::default();
     const ROUNDS: u32 = 2_000_000;
     for round in 0..ROUNDS {
         if round % 256 == 0 {
             out.clear();
         }
-        write_record(std::hint::black_box(&record), &mut out);
+        writer.write(std::hint::black_box(&record), &mut out);
     }
     let each = begin.elapsed().as_nanos() / u128::from(ROUNDS);
     crate::report::stderr::say(&format!("{each} ns a record\n"));

@@ -28,6 +28,7 @@ pub(super) fn ok(result: &str) -> Record {
         duration: Duration::from_millis(4),
         line: None,
         tags: None,
+        spill: None,
     }
 }
 

@@ -125,7 +125,7 @@ fn the_schema_refuses_what_a_record_must_never_be() {
         broken.as_object_mut().unwrap().extend(fault.as_object().unwrap().clone());
         assert!(check_record(&broken.to_string()).is_err(), "accepted {broken}");
     }
-    for (record, member) in [(&ok, "result"), (&failed, "error"), (&invalid, "line"), (&ok, "id"), (&ok, "worker")] {
+    for (record, member) in [(&ok, "result"), (&failed, "error"), (&invalid, "error"), (&ok, "id"), (&ok, "worker")] {
         let mut broken = record.clone();
         broken.as_object_mut().unwrap().remove(member).unwrap();
         assert!(check_record(&broken.to_string()).is_err(), "accepted {broken}");

@@ -1,0 +1,133 @@
+//! The worker processes as descriptors and pids: one entry a slot. Reads, writes and signals; decides nothing.
+
+use super::outbox::Outbox;
+use super::poller::{Poller, Ready};
+use crate::ids::{Generation, WorkerId};
+use crate::process::{Live, Spawned};
+use nix::errno::Errno;
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+
+/// A worker's process.
+#[derive(Debug)]
+pub(super) struct Child {
+    pub(super) worker: WorkerId,
+    pub(super) generation: Generation,
+    pub(super) process: Live,
+    stdin: Option<OwnedFd>,
+    stdout: Option<OwnedFd>,
+    stderr: Option<OwnedFd>,
+    outbox: Outbox,
+    /// Standard input is to be closed once the outbox is empty.
+    closing: bool,
+    /// Room in its pipe is being waited for.
+    waiting: bool,
+}
+
+/// Which of a worker's outputs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stream {
+    Stdout,
+    Stderr,
+}
+
+/// What one read brought.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Got {
+    Bytes(usize),
+    /// Nothing at the moment.
+    Nothing,
+    /// The stream has just ended.
+    End,
+}
+
+impl Child {
+    pub(super) fn new(worker: WorkerId, generation: Generation, spawned: Spawned, poller: &Poller) -> io::Result<Self> {
+        poller.watch(&spawned.stdout, Ready::Stdout(worker, generation))?;
+        poller.watch(&spawned.stderr, Ready::Stderr(worker, generation))?;
+        Ok(Child {
+            worker,
+            generation,
+            process: Live::new(spawned.pid),
+            stdin: Some(spawned.stdin),
+            stdout: Some(spawned.stdout),
+            stderr: Some(spawned.stderr),
+            outbox: Outbox::default(),
+            closing: false,
+            waiting: false,
+        })
+    }
+
+    /// Queues bytes and writes what the pipe takes now.
+    pub(super) fn send(&mut self, bytes: Vec<u8>, poller: &Poller) {
+        if self.stdin.is_some() {
+            self.outbox.push(bytes);
+            self.flush(poller);
+        }
+    }
+
+    /// Closes standard input once everything is written.
+    pub(super) fn close_stdin(&mut self, poller: &Poller) {
+        self.closing = true;
+        self.flush(poller);
+    }
+
+    /// Writes what the pipe takes, and waits for room if that was not all.
+    pub(super) fn flush(&mut self, poller: &Poller) {
+        let Some(stdin) = &self.stdin else { return };
+        // A worker that reads no longer is about to end, or will be found out by its deadline: what it was sent is
+        // dropped, and its death tells the rest.
+        let broken = self.outbox.flush(stdin).is_err();
+        if broken || (self.closing && self.outbox.len() == 0) {
+            self.stdin = None;
+            self.waiting = false;
+            return;
+        }
+        let wait = self.outbox.len() > 0;
+        if wait && !self.waiting {
+            self.waiting = poller.watch(stdin, Ready::Stdin(self.worker, self.generation)).is_ok();
+        } else if !wait && self.waiting {
+            poller.forget(stdin);
+            self.waiting = false;
+        }
+    }
+
+    /// Bytes that wait for room in its pipe.
+    pub(super) fn backlog(&self) -> usize {
+        self.outbox.len()
+    }
+
+    /// How many of the bytes sent to it it has not read.
+    pub(super) fn unread(&self) -> usize {
+        let Some(stdin) = &self.stdin else { return 0 };
+        let mut in_pipe: libc::c_int = 0;
+        // SAFETY: FIONREAD writes one int to where the pointer shows, which lives as long as the call.
+        let asked = unsafe { libc::ioctl(stdin.as_raw_fd(), libc::FIONREAD, &mut in_pipe) };
+        self.outbox.len() + if asked == 0 { usize::try_from(in_pipe).unwrap_or(0) } else { 0 }
+    }
+
+    /// Reads once.
+    pub(super) fn read(&mut self, stream: Stream, buffer: &mut [u8]) -> Got {
+        let slot = match stream {
+            Stream::Stdout => &mut self.stdout,
+            Stream::Stderr => &mut self.stderr,
+        };
+        let Some(fd) = slot else { return Got::Nothing };
+        loop {
+            return match nix::unistd::read(&*fd, buffer) {
+                Ok(0) => {
+                    *slot = None;
+                    Got::End
+                }
+                Ok(count) => Got::Bytes(count),
+                Err(Errno::EINTR) => continue,
+                Err(Errno::EAGAIN) => Got::Nothing,
+                // A pipe has no other errors; if one came it would come for ever.
+                Err(_) => {
+                    *slot = None;
+                    Got::End
+                }
+            };
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! The job list on its way in: from chunks of bytes to events, as fast as the core wants jobs.
+
+use crate::config::{Input as InputConfig, Source};
+use crate::edge::{Input, InputEvent, Standard, Wake, take_copy};
+use crate::job::{Entry, Reader, from_arguments};
+use crate::pool::{Event, Pool};
+use crate::time::Now;
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+
+/// Jobs handed in during a turn: signals and answers are looked at in between.
+const JOBS_PER_TURN: usize = 2048;
+
+/// Where the list stands.
+#[derive(Debug)]
+enum State {
+    Reading(Input),
+    /// All bytes are there; not all jobs may have been handed in. The fault that ended it, if one did.
+    Ended(Option<String>),
+    /// The core was told of the end, or does not want the rest.
+    Closed,
+}
+
+/// The job list.
+#[derive(Debug)]
+pub(super) struct Feed {
+    state: State,
+    reader: Reader,
+    arguments: VecDeque<Entry>,
+}
+
+impl Feed {
+    /// Opens the source. Fails only for a file that cannot be opened: nothing has run then.
+    pub(super) fn open(config: &InputConfig, wake: Wake) -> io::Result<Self> {
+        let mut arguments = VecDeque::new();
+        let state = match &config.source {
+            Source::Arguments(words) => {
+                arguments = from_arguments(words).into();
+                State::Ended(None)
+            }
+            Source::File(path) => State::Reading(Input::start(OwnedFd::from(File::open(path)?), wake)?),
+            Source::Stdin => match take_copy(Standard::Input) {
+                Ok(stdin) => State::Reading(Input::start(stdin, wake)?),
+                Err(error) => State::Ended(Some(format!("standard input: {}", crate::edge::fault_text(&error)))),
+            },
+        };
+        Ok(Feed { state, reader: Reader::new(config.format, config.max_line), arguments })
+    }
+
+    /// Hands in jobs as long as the core wants some and some are there. Whether there may be more at once.
+    pub(super) fn pump(&mut self, pool: &mut Pool, now: Now) -> bool {
+        for _ in 0..JOBS_PER_TURN {
+            if matches!(self.state, State::Closed) || !pool.wants_job() {
+                return false;
+            }
+            match self.arguments.pop_front().or_else(|| self.reader.next()) {
+                Some(Entry::Job(job)) => pool.handle(now, Event::JobArrived(job)),
+                Some(Entry::Invalid(invalid)) => pool.handle(now, Event::JobInvalid(invalid)),
+                None => {
+                    if !self.read_on(pool, now) {
+                        return false;
+                    }
+                }
+            }
+        }
+        true
+    }
+
+    /// Takes in the next chunk; whether that may have brought jobs.
+    fn read_on(&mut self, pool: &mut Pool, now: Now) -> bool {
+        match &mut self.state {
+            State::Reading(input) => match input.try_next() {
+                InputEvent::Chunk(chunk) => {
+                    self.reader.push(&chunk);
+                    input.give_back(chunk);
+                    true
+                }
+                InputEvent::End => {
+                    self.reader.finish(true);
+                    self.state = State::Ended(None);
+                    true
+                }
+                InputEvent::Failed(why) => {
+                    self.reader.finish(false);
+                    self.state = State::Ended(Some(why));
+                    true
+                }
+                InputEvent::Nothing => false,
+            },
+            State::Ended(error) => {
+                let error = error.take();
+                self.state = State::Closed;
+                pool.handle(now, Event::InputClosed { error });
+                false
+            }
+            State::Closed => false,
+        }
+    }
+
+    /// Whether there may be jobs that were not handed in.
+    pub(super) fn has_more(&self) -> bool {
+        !matches!(self.state, State::Closed)
+    }
+
+    /// The core does not want the rest.
+    pub(super) fn close(&mut self) {
+        self.state = State::Closed;
+    }
+}

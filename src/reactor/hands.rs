@@ -1,0 +1,220 @@
+//! The hands of the core: turns its actions into system calls.
+
+use super::children::Child;
+use super::poller::Poller;
+use crate::config::{Launch, Program};
+use crate::drive::Shell;
+use crate::exit::ExitCode;
+use crate::ids::{Generation, WorkerId};
+use crate::pool::{Action, SpawnFault};
+use crate::process::{self, SpawnSpec};
+use crate::report::Hub;
+use std::collections::{BTreeMap, VecDeque};
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+
+/// Processes started in a turn: signals and answers are looked at in between.
+const SPAWNS_PER_TURN: usize = 16;
+
+/// What an action brought about, to be told to the core in the next turn.
+#[derive(Debug)]
+pub(super) enum Echo {
+    Spawned { worker: WorkerId, generation: Generation, pid: u32 },
+    SpawnFailed { worker: WorkerId, generation: Generation, fault: SpawnFault, message: String },
+    Unread { worker: WorkerId, generation: Generation, bytes: usize },
+    Backlog { worker: WorkerId, generation: Generation, bytes: usize },
+}
+
+/// Everything that acts.
+#[derive(Debug)]
+pub(super) struct Hands {
+    pub(super) hub: Hub,
+    pub(super) poller: Poller,
+    pub(super) echoes: VecDeque<Echo>,
+    /// Set when the run is over.
+    pub(super) exit: Option<ExitCode>,
+    /// The list is not wanted any more.
+    pub(super) input_dropped: bool,
+    children: Vec<Option<Child>>,
+    /// Slots by the pid of their process.
+    by_pid: BTreeMap<u32, WorkerId>,
+    to_spawn: VecDeque<(WorkerId, Generation)>,
+    launch: Launch,
+    own_program: PathBuf,
+    /// The end of file that guards wait for: the write end lives as long as this process.
+    lifeline: Lifeline,
+}
+
+/// A pipe that nobody writes to.
+#[derive(Debug)]
+struct Lifeline {
+    read: OwnedFd,
+    _write: OwnedFd,
+}
+
+impl Hands {
+    pub(super) fn new(hub: Hub, launch: Launch, slots: u32) -> io::Result<Self> {
+        let (read, write) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)?;
+        Ok(Hands {
+            hub,
+            poller: Poller::new()?,
+            echoes: VecDeque::new(),
+            exit: None,
+            input_dropped: false,
+            children: (0..slots).map(|_| None).collect(),
+            by_pid: BTreeMap::new(),
+            to_spawn: VecDeque::new(),
+            launch,
+            own_program: own_program()?,
+            lifeline: Lifeline { read, _write: write },
+        })
+    }
+
+    /// The child of a slot, if it is this generation.
+    pub(super) fn child(&mut self, worker: WorkerId, generation: Generation) -> Option<&mut Child> {
+        self.children[worker.index()].as_mut().filter(|child| child.generation == generation)
+    }
+
+    /// Whether this process is a worker of ours.
+    pub(super) fn worker_of(&self, pid: u32) -> Option<WorkerId> {
+        self.by_pid.get(&pid).copied()
+    }
+
+    /// The generation of the process in a slot.
+    pub(super) fn generation(&self, worker: WorkerId) -> Option<Generation> {
+        Some(self.children[worker.index()].as_ref()?.generation)
+    }
+
+    /// Takes out the child of a slot whose process has ended.
+    pub(super) fn take(&mut self, worker: WorkerId) -> Option<Child> {
+        let child = self.children[worker.index()].take()?;
+        self.by_pid.remove(&child.process.pid());
+        Some(child)
+    }
+
+    /// The child of a slot and the poller, to be used together.
+    pub(super) fn child_and_poller(&mut self, worker: WorkerId, generation: Generation) -> Option<(&mut Child, &Poller)> {
+        let child = self.children[worker.index()].as_mut().filter(|child| child.generation == generation)?;
+        Some((child, &self.poller))
+    }
+
+    /// Sends a signal to every worker: they pass it on to what they run.
+    pub(super) fn signal_all(&self, signal: i32) {
+        for child in self.children.iter().flatten() {
+            // It cannot fail for a child that is not reaped.
+            let _ = child.process.signal(signal);
+        }
+    }
+
+    /// Whether something is left to be done in the next turn, so that it must not wait.
+    pub(super) fn is_busy(&self) -> bool {
+        !self.echoes.is_empty() || !self.to_spawn.is_empty()
+    }
+
+    /// Starts some of the processes that were asked for.
+    pub(super) fn spawn_some(&mut self) {
+        for _ in 0..SPAWNS_PER_TURN {
+            let Some((worker, generation)) = self.to_spawn.pop_front() else { return };
+            let echo = match self.spawn(worker, generation) {
+                Ok(pid) => Echo::Spawned { worker, generation, pid },
+                Err((fault, message)) => Echo::SpawnFailed { worker, generation, fault, message },
+            };
+            self.echoes.push_back(echo);
+        }
+    }
+
+    fn spawn(&mut self, worker: WorkerId, generation: Generation) -> Result<u32, (SpawnFault, String)> {
+        use std::os::fd::{AsFd, AsRawFd};
+        let mut spec = SpawnSpec::new(&self.own_program);
+        let mut env = vec![(OsString::from("SPV_WORKER_ID"), OsString::from(worker.0.to_string()))];
+        let mut args: Vec<OsString> = Vec::new();
+        match &self.launch.program {
+            Program::Builtin(arguments) => {
+                args.push("worker".into());
+                args.extend(arguments.iter().cloned());
+            }
+            Program::Guarded { argv, env: more } => {
+                args.extend(["guard".into(), "--lifeline".into()]);
+                args.push(self.lifeline.read.as_raw_fd().to_string().into());
+                args.push("--".into());
+                args.extend(argv.iter().cloned());
+                env.extend(more.iter().cloned());
+                spec.inherit_fd = Some(self.lifeline.read.as_fd());
+            }
+        }
+        spec.args = &args;
+        spec.env = &env;
+        let spawned = process::spawn(&spec).map_err(|error| (error.fault, error.message))?;
+        let pid = spawned.pid;
+        match Child::new(worker, generation, spawned, &self.poller) {
+            Ok(child) => {
+                self.children[worker.index()] = Some(child);
+                self.by_pid.insert(pid, worker);
+                Ok(pid)
+            }
+            Err(error) => {
+                // Its pipes are closed, so it ends; as a child nobody knows it is swept.
+                Err((SpawnFault::Shortage, format!("cannot watch worker {}: {error}", worker.0)))
+            }
+        }
+    }
+
+    fn report_backlog(&mut self, worker: WorkerId, generation: Generation) {
+        let Some(child) = self.child(worker, generation) else { return };
+        let bytes = child.backlog();
+        if bytes > 0 {
+            self.echoes.push_back(Echo::Backlog { worker, generation, bytes });
+        }
+    }
+}
+
+impl Shell for Hands {
+    fn perform(&mut self, action: Action) {
+        match action {
+            Action::Spawn { worker, generation } => self.to_spawn.push_back((worker, generation)),
+            Action::Send { worker, generation, bytes } => {
+                if let Some((child, poller)) = self.child_and_poller(worker, generation) {
+                    child.send(bytes, poller);
+                    self.report_backlog(worker, generation);
+                }
+            }
+            Action::CloseStdin { worker, generation } => {
+                if let Some((child, poller)) = self.child_and_poller(worker, generation) {
+                    child.close_stdin(poller);
+                }
+            }
+            Action::Terminate { worker, generation } => {
+                if let Some(child) = self.child(worker, generation) {
+                    let _ = child.process.signal(libc::SIGTERM);
+                    // A stopped process hears nothing else.
+                    let _ = child.process.signal(libc::SIGCONT);
+                }
+            }
+            Action::Kill { worker, generation } => {
+                if let Some(child) = self.child(worker, generation) {
+                    let _ = child.process.signal_group(libc::SIGKILL);
+                    let _ = child.process.signal(libc::SIGKILL);
+                }
+            }
+            Action::Probe { worker, generation } => {
+                if let Some(child) = self.child(worker, generation) {
+                    let bytes = child.unread();
+                    self.echoes.push_back(Echo::Unread { worker, generation, bytes });
+                }
+            }
+            Action::Emit(record) => self.hub.record(&record),
+            Action::DropInput => self.input_dropped = true,
+            Action::Notice(notice) => self.hub.notice(&notice),
+            Action::Finish(exit) => self.exit = Some(exit),
+        }
+    }
+}
+
+/// The program that runs, to be started again as worker or guard. When its file was replaced meanwhile, the running
+/// image is still to be had through /proc.
+fn own_program() -> io::Result<PathBuf> {
+    let path = std::env::current_exe()?;
+    Ok(if path.exists() { path } else { PathBuf::from("/proc/self/exe") })
+}

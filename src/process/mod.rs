@@ -1,1 +1,32 @@
-//! To be written.
+//! Processes: spawning, signalling, reaping, containment.
+//!
+//! This module owns every system call that concerns another process. It never decides anything: which process is to be
+//! started, stopped or forgotten is said by its callers.
+//!
+//! | file | subject |
+//! | --- | --- |
+//! | [`handle`] | [`Process`]: start, join, terminate any program, as Python's `multiprocessing.Process` does |
+//! | [`spawn`] | starting a worker with three pipes; looking a program up in `PATH` |
+//! | [`signal`] | signals to one process, one group, one tree |
+//! | [`reap`] | who has died, and how |
+//! | [`contain`] | that nothing started here outlives us |
+//! | [`guard`] | the small process that stands between the supervisor and a program it does not know |
+//!
+//! One rule holds everywhere: **a process is signalled only while it is unreaped**. Its number cannot be given to a
+//! stranger before somebody has waited for it, and the only one who waits for our children is this module.
+
+pub mod contain;
+pub mod guard;
+pub mod handle;
+mod inspect;
+pub mod reap;
+pub mod signal;
+pub mod spawn;
+mod sys;
+
+pub use contain::{become_subreaper, close_inherited, parent_death_signal, sweep};
+//pub use handle::{Process, ProcessError};
+pub use inspect::{children_of, descendants, name_of};
+pub use reap::{Death, Reaper, Rusage};
+pub use signal::{Live, freeze_tree, kill_tree, terminate_tree, thaw_tree};
+pub use spawn::{SpawnError, SpawnSpec, Spawned, resolve, spawn};

@@ -1,1 +1,7 @@
-//! To be written.
+//! The built-in command worker, and what it knows about shell lines.
+//!
+//! A worker reads requests from its standard input and writes answers to its standard output. It is the guard of what
+//! it runs: nothing that a command started outlives it. It never decides what runs where; that is the core's.
+
+pub mod command;
+pub mod simple;

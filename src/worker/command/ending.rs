@@ -1,0 +1,268 @@
+//! How commands end: by themselves, cancelled, or with the worker; and what they left behind ends with them.
+//!
+//! A command is answered when it has ended and nothing of it is left. What is left has a short grace, is then named and
+//! killed, and looked at again until it is gone.
+
+use super::complain;
+use super::job::{Job, Phase};
+use super::leftover::{self, left_by};
+use super::signals::{Reap, reap};
+use super::tree::{descendants, signal_descendants};
+use super::watch::now;
+use super::work::Worker;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+/// After a kill, what may have been born in the meantime is looked for this much later.
+const SWEEP_AGAIN: Duration = Duration::from_millis(10);
+/// Processes that do not die of SIGKILL for this long are stuck inside the system; nobody can wait for them.
+const SWEEP_MAX: Duration = Duration::from_secs(2);
+/// With more commands than this at a time, the list of our children is not read whenever one of them ends, unless its
+/// group or pipes show that something is left. What escaped both is found when the last command ends.
+const SCANNED_MAX: usize = 64;
+
+/// What the system says about our children once all that ended have been reaped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Children {
+    /// There are some.
+    Some,
+    /// There are none: nothing of any command is left, and nobody else holds its pipes.
+    None,
+}
+
+impl Worker {
+    /// Reaps what has ended, and goes on with the commands that this concerns.
+    pub(super) fn reap_all(&mut self) {
+        let children = loop {
+            match reap() {
+                Reap::One(reaped) => {
+                    // Anything else was adopted: its end is only news for the command that left it behind.
+                    let Some(slot) = self.by_pid.remove(&reaped.pid) else { continue };
+                    if let Some(job) = &mut self.slots[slot].job {
+                        job.ended = Some(reaped);
+                        self.ending.insert(slot);
+                    }
+                }
+                Reap::NoneYet => break Children::Some,
+                Reap::Childless => break Children::None,
+            }
+        };
+        self.settle_all(children);
+        if let Some(shortage) = &mut self.shortage {
+            shortage.try_again();
+        }
+    }
+
+    /// Reads what a slot's command has written; that may have been all that was missing for its answer.
+    pub(super) fn drain(&mut self, slot: usize) {
+        let Some(place) = self.slots.get_mut(slot) else { return };
+        place.drain(&self.limits, &mut self.buffer);
+        if place.is_at_end() && self.ending.contains(&slot) {
+            self.settle(slot);
+        }
+    }
+
+    /// Asks a command and all it started to end.
+    pub(super) fn stop(&mut self, slot: usize) {
+        let until = now() + self.options.grace;
+        let Some(job) = &mut self.slots[slot].job else { return };
+        match job.phase {
+            Phase::Running => {
+                job.cancelled = true;
+                job.phase = Phase::Stopping { until };
+            }
+            // It has ended by itself; only what it left behind is waited for, and that can be cut short.
+            Phase::Lingering { .. } => job.phase = Phase::Lingering { until: now() },
+            Phase::Stopping { .. } | Phase::Sweeping { .. } => return,
+        }
+        self.ending.insert(slot);
+        let pids = self.tree_of(slot);
+        for signal in [Signal::SIGTERM, Signal::SIGCONT] {
+            for &pid in &pids {
+                let _ = kill(pid, signal);
+            }
+        }
+    }
+
+    /// SIGTERM: the commands are told; how they end is in their answers.
+    pub(super) fn terminate_all(&mut self) {
+        signal_descendants(Pid::this(), Signal::SIGTERM);
+        signal_descendants(Pid::this(), Signal::SIGCONT);
+        self.thawed();
+    }
+
+    /// SIGTSTP: everything stands still, and so do our deadlines.
+    pub(super) fn freeze(&mut self) {
+        signal_descendants(Pid::this(), Signal::SIGSTOP);
+        self.frozen.get_or_insert_with(now);
+    }
+
+    /// SIGCONT: everything goes on.
+    pub(super) fn thaw(&mut self) {
+        if self.frozen.is_some() {
+            signal_descendants(Pid::this(), Signal::SIGCONT);
+            self.thawed();
+        }
+    }
+
+    fn thawed(&mut self) {
+        let Some(since) = self.frozen.take() else { return };
+        let pause = now().saturating_duration_since(since);
+        for job in self.slots.iter_mut().filter_map(|slot| slot.job.as_mut()) {
+            job.phase = job.phase.moved(pause);
+        }
+    }
+
+    /// When something is to be done at the latest.
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        if self.frozen.is_some() {
+            return None;
+        }
+        let phases = self.ending.iter().filter_map(|&slot| self.slots[slot].job.as_ref());
+        let jobs = phases.filter_map(|job| job.phase.deadline());
+        jobs.chain(self.shortage.as_ref().and_then(|shortage| shortage.again)).min()
+    }
+
+    /// Does what is due.
+    pub(super) fn meet_deadlines(&mut self) {
+        if self.frozen.is_some() || self.next_deadline().is_none_or(|deadline| deadline > now()) {
+            return;
+        }
+        let now = now();
+        if let Some(shortage) = self.shortage.as_mut().filter(|shortage| shortage.again.is_some_and(|at| at <= now)) {
+            shortage.try_again();
+        }
+        let due = |phase: Phase| phase.deadline().is_some_and(|deadline| deadline <= now);
+        for slot in self.ending.clone() {
+            if self.slots[slot].job.as_ref().is_some_and(|job| due(job.phase)) {
+                self.sweep(slot, now);
+            }
+        }
+    }
+
+    /// The grace is over: kills what there is of a command, and looks again later.
+    fn sweep(&mut self, slot: usize, now: Instant) {
+        let left = self.tree_of(slot);
+        leftover::kill_all(&left);
+        let Some(job) = &mut self.slots[slot].job else { return };
+        let end = match job.phase {
+            Phase::Sweeping { end, .. } => end,
+            Phase::Lingering { .. } => {
+                job.leaked = leftover::named(&left);
+                now + SWEEP_MAX
+            }
+            Phase::Running | Phase::Stopping { .. } => now + SWEEP_MAX,
+        };
+        job.phase = Phase::Sweeping { again: now + SWEEP_AGAIN, end };
+        let gone = job.ended.is_some() && left.is_empty();
+        if gone {
+            // Whoever still holds a pipe is none of ours: another command handed it on, or it left through a socket.
+            self.finish(slot);
+        } else if job.ended.is_some() && now >= end {
+            complain(&format!("{} processes of job {} do not die of SIGKILL", left.len(), job.request.id));
+            self.finish(slot);
+        }
+    }
+
+    /// The processes of a command that there are: itself, what is below it, and what it left to us.
+    fn tree_of(&self, slot: usize) -> Vec<Pid> {
+        let place = &self.slots[slot];
+        let Some(job) = &place.job else { return Vec::new() };
+        let mut all = left_by(&place.marks(job, self.busy() == 1), |pid| self.by_pid.contains_key(&pid));
+        if job.ended.is_none() {
+            let pid = Pid::from_raw(job.pid);
+            all.push(pid);
+            all.extend(descendants(pid));
+        }
+        all
+    }
+
+    fn settle_all(&mut self, children: Children) {
+        if children == Children::None {
+            while let Some(slot) = self.ending.pop_first() {
+                self.drain_whole(slot);
+                self.answer(slot);
+            }
+            return;
+        }
+        for slot in self.ending.clone() {
+            self.settle(slot);
+        }
+    }
+
+    /// Answers for a command if it has ended and nothing of it is left; otherwise lets the grace begin.
+    fn settle(&mut self, slot: usize) {
+        let alone = self.busy() == 1;
+        let place = &mut self.slots[slot];
+        if place.job.as_ref().is_none_or(|job| job.ended.is_none()) {
+            return;
+        }
+        place.close_write_ends();
+        place.drain(&self.limits, &mut self.buffer);
+        let place = &self.slots[slot];
+        let Some(job) = &place.job else { return };
+        if place.is_at_end() && self.nothing_is_left_of(job, alone, slot) {
+            self.finish(slot);
+            return;
+        }
+        if job.phase == Phase::Running {
+            let until = now() + self.options.leak_grace;
+            if let Some(job) = &mut self.slots[slot].job {
+                job.phase = Phase::Lingering { until };
+            }
+        }
+    }
+
+    fn nothing_is_left_of(&self, job: &Job, alone: bool, slot: usize) -> bool {
+        if !leftover::group_is_gone(job.pid) {
+            return false;
+        }
+        let trusted = !alone && self.by_pid.len() > SCANNED_MAX;
+        trusted || left_by(&self.slots[slot].marks(job, alone), |pid| self.by_pid.contains_key(&pid)).is_empty()
+    }
+
+    /// Reads to the end what nobody adds to any more.
+    fn drain_whole(&mut self, slot: usize) {
+        self.slots[slot].drain(&self.limits, &mut self.buffer);
+    }
+
+    /// Answers, and throws the pipes away since somebody else may hold them.
+    fn finish(&mut self, slot: usize) {
+        self.ending.remove(&slot);
+        self.drain_whole(slot);
+        self.slots[slot].close_pipes();
+        self.answer(slot);
+    }
+
+    fn answer(&mut self, slot: usize) {
+        let Some((job, files)) = self.slots[slot].finish(&mut self.outbox.bytes) else { return };
+        self.free.push(slot);
+        if !files.is_empty() {
+            self.spilled.insert(job.request.id, files);
+        }
+    }
+
+    /// Kills everything below this process until nothing is left, or nothing more can be done.
+    pub(super) fn sweep_all(&mut self) {
+        let end = now() + SWEEP_MAX;
+        loop {
+            leftover::kill_all(&descendants(Pid::this()));
+            let children = loop {
+                match reap() {
+                    Reap::One(_) => {}
+                    Reap::NoneYet => break Children::Some,
+                    Reap::Childless => break Children::None,
+                }
+            };
+            if children == Children::None || now() >= end {
+                return;
+            }
+            let _ = self.signals.take();
+            let mut polled = [PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
+            let _ = poll(&mut polled, PollTimeout::from(SWEEP_AGAIN.as_millis() as u8));
+        }
+    }
+}

@@ -9,7 +9,6 @@ use crate::exit::ExitCode;
 use crate::ids::JobId;
 use crate::job::{Call, Invalid, Job, UserId};
 use crate::record::Status;
-use serde_json::json;
 
 /// Most jobs that wait in memory. Enough that many workers with many short jobs each find work between two reads of the
 /// list; ten million jobs take the memory of these.
@@ -52,7 +51,8 @@ impl Pool {
             self.needs.accepted(&job.id);
         }
         let state = JobState::Blocked(0);
-        let key = self.jobs.insert(JobEntry { job, attempts: 0, suspect: false, state, bytes, retry_at: None });
+        let key =
+            self.jobs.insert(JobEntry { job, attempts: 0, suspect: false, state, bytes, retry_at: None, last: None });
         if let Some(order) = &mut self.order {
             order.accept(number, Some(key));
         }
@@ -115,9 +115,7 @@ impl Pool {
         if let Some(order) = &mut self.order {
             order.accept(invalid.number, None);
         }
-        let data = json!({"line": invalid.line, "column": invalid.column});
-        let id = invalid.id.unwrap_or(UserId::Number(invalid.number.0));
-        self.emit_invalid(invalid.number, id, &invalid.message, &data, invalid.line, invalid.excerpt);
+        self.emit_invalid(invalid);
     }
 
     /// The job waits for a worker.

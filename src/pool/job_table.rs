@@ -4,6 +4,7 @@
 
 use crate::ids::JobId;
 use crate::job::Job;
+use crate::record::Record;
 use crate::time::Time;
 
 /// Where a job stands in the table. Only valid while the job is in it.
@@ -23,6 +24,8 @@ pub(super) struct JobEntry {
     pub(super) bytes: usize,
     /// The end of the delay before its next attempt, while it is [`JobState::Delayed`].
     pub(super) retry_at: Option<Time>,
+    /// What its last attempt would leave as record, while another one is allowed.
+    pub(super) last: Option<Box<Record>>,
 }
 
 /// What a job is waiting for.

@@ -4,7 +4,7 @@
 use super::deadline::Timer;
 use super::event::SpawnFault;
 use super::flight::{Cancel, Flight};
-use super::outcome::Ending;
+use super::judge::Ending;
 use super::stop::Stop;
 use super::worker::State;
 use super::{Action, Joined, Notice, Pool};

@@ -20,7 +20,7 @@
 //! | `job_table` | every accepted job has exactly one record |
 //! | `queue`, `needs`, `order` | which job is next; who waits for whom; records in the order of the list |
 //! | `worker`, `flight` | a slot, its process, the requests open there, and which of them are begun |
-//! | `accept`, `dispatch`, `receive`, `outcome` | the way of a job: in, to a worker, its answer, its record |
+//! | `accept`, `dispatch`, `receive`, `judge`, `outcome` | the way of a job: in, to a worker, its answer, what that means, its record |
 //! | `lifecycle`, `restart` | the way of a worker: start, ready, drain, death; restart intensity |
 //! | `stop`, `halting` | why and how a run is stopped |
 //! | `deadline`, `prefetch` | what must be looked at when; how many jobs are sent ahead |
@@ -34,6 +34,7 @@ mod event;
 mod flight;
 mod halting;
 mod job_table;
+mod judge;
 mod lifecycle;
 mod needs;
 mod order;

@@ -3,44 +3,21 @@
 use super::deadline::Timer;
 use super::flight::{Cancel, Flight, Said};
 use super::job_table::{JobKey, JobState};
+use super::judge::{Attempt, Ending, was_not_begun};
 use super::stop::{self, Stop};
 use super::{Action, Pool};
 use crate::exit::ExitCode;
 use crate::ids::{JobId, WorkerId};
-use crate::job::UserId;
-use crate::protocol::{Outcome, REQUEST_CANCELLED, encode};
+use crate::job::{Invalid, UserId};
+use crate::protocol::{Outcome, encode};
 use crate::record::{Record, Spill, Status};
-use crate::status::{ExitStatus, SignalName};
-use serde::Deserialize;
+use crate::status::ExitStatus;
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
 use std::time::Duration;
 
 /// The longest delay between two attempts.
 const RETRY_DELAY_MAX: Duration = Duration::from_secs(3600);
-
-/// How a request ended.
-#[derive(Debug)]
-pub(super) enum Ending<'a> {
-    /// The worker answered it.
-    Answered(Outcome<'a>),
-    /// The worker is gone, or was found unfit.
-    WorkerLost {
-        /// How its process ended, if it has.
-        status: Option<ExitStatus>,
-        /// Others were in flight with it.
-        among_others: bool,
-    },
-    /// It was to stop and the worker did not answer in time.
-    Overdue,
-}
-
-/// How an attempt ended: what the record will say if it was the last.
-struct Attempt {
-    status: Status,
-    result: Option<Box<RawValue>>,
-    error: Option<Box<RawValue>>,
-}
 
 impl Pool {
     /// Ends a request: a second attempt, or the record. A flight whose record was made before only ends.
@@ -61,13 +38,17 @@ impl Pool {
         self.stats.job_time += self.now.time.since(begun.time);
         self.workers[id.index()].jobs_ended += 1;
         if attempt.status != Status::Ok && self.may_retry(key, attempt.status) {
+            if let Some(spill) = self.spill_of(id, wire_id, &attempt) {
+                self.release(spill);
+            }
+            let record = self.record_of_attempt(id, key, flight, attempt);
+            self.jobs.get_mut(key).last = Some(record);
             self.retry_later(key);
         } else {
             let spill = self.spill_of(id, wire_id, &attempt);
-            self.finish_attempt(id, key, flight, attempt, |record| {
-                record.start = Some(begun.wall);
-                record.spill = spill;
-            });
+            let mut record = self.record_of_attempt(id, key, flight, attempt);
+            record.spill = spill;
+            self.finish(key, record);
         }
     }
 
@@ -75,72 +56,15 @@ impl Pool {
     fn not_begun(&mut self, key: JobKey) {
         let entry = self.jobs.get_mut(key);
         entry.attempts -= 1;
-        if self.stop > Stop::Running {
-            self.finish_unrun(key, Status::Skipped, &self.stop.cause());
-        } else {
-            self.put_back(key);
-        }
+        if self.stop > Stop::Running { self.finish_waiting(key) } else { self.put_back(key) }
     }
 
-    fn judge(&self, id: WorkerId, key: JobKey, flight: &mut Flight, ending: Ending<'_>) -> Attempt {
-        let failed = |status, error: Value| Attempt { status, result: None, error: Some(raw(&error)) };
-        let stuck = flight.said.as_mut().and_then(|said| said.stuck.take());
-        match ending {
-            Ending::Answered(Outcome::Result(result)) if flight.cancel < Some(Cancel::Timeout) => {
-                Attempt { status: Status::Ok, result: Some(result.to_owned()), error: None }
-            }
-            // The run is being stopped, but this one made it.
-            Ending::Answered(Outcome::Result(result)) if flight.cancel == Some(Cancel::Stop) => {
-                Attempt { status: Status::Ok, result: Some(result.to_owned()), error: None }
-            }
-            Ending::Answered(Outcome::Error(error)) if flight.cancel < Some(Cancel::Timeout) => {
-                Attempt { status: Status::Failed, result: None, error: Some(error.to_owned()) }
-            }
-            Ending::WorkerLost { status, .. } if flight.cancel < Some(Cancel::Timeout) => {
-                failed(Status::Crashed, self.crash_error(id, status))
-            }
-            ending => {
-                let (status, message) = match flight.cancel {
-                    Some(Cancel::Stop) => (Status::Cancelled, self.stop.cause()),
-                    _ => (Status::Timeout, format!("ran longer than {}", seconds(self.timeout_of(key)))),
-                };
-                let mut data = match ending {
-                    Ending::Answered(Outcome::Error(error) | Outcome::Result(error)) => answer_data(error),
-                    _ => None,
-                };
-                if let Some(stack) = stuck {
-                    data.get_or_insert_with(|| json!({}))["traceback"] = stack.into();
-                }
-                let data = data.map_or(json!({"message": message}), |data| json!({"message": message, "data": data}));
-                failed(status, data)
-            }
+    /// The job will not be begun (again), because the run is being stopped. If it was tried before, that counts.
+    pub(super) fn finish_waiting(&mut self, key: JobKey) {
+        match self.jobs.get_mut(key).last.take() {
+            Some(record) => self.finish(key, record),
+            None => self.finish_unrun(key, Status::Skipped, &self.stop.cause()),
         }
-    }
-
-    fn crash_error(&self, id: WorkerId, status: Option<ExitStatus>) -> Value {
-        let worker = &self.workers[id.index()];
-        let mut data = json!({});
-        if let Some(status) = status {
-            data["exit_code"] = status.exit_code().into();
-            if let ExitStatus::Signal(number) = status {
-                data["signal"] = SignalName(number).to_string().into();
-            }
-        }
-        data["stderr"] = String::from_utf8_lossy(&worker.stderr_tail).into_owned().into();
-        let message = match (&worker.blame, status) {
-            (Some(blame), _) => blame.clone(),
-            (None, Some(ExitStatus::Signal(number))) => format!("worker {} was killed by {}", id.0, SignalName(number)),
-            (None, Some(ExitStatus::Code(code))) => {
-                format!("worker {} ended with exit code {code} in the middle of the job", id.0)
-            }
-            (None, None) => format!("worker {} was lost", id.0),
-        };
-        json!({"message": message, "data": data})
-    }
-
-    fn timeout_of(&self, key: JobKey) -> Duration {
-        let own = self.jobs.get(key).job.options.as_ref().and_then(|options| options.timeout);
-        own.or(self.config.timeout).unwrap_or_default()
     }
 
     fn may_retry(&self, key: JobKey, status: Status) -> bool {
@@ -179,109 +103,52 @@ impl Pool {
         Some(Spill { worker: id, generation: worker.generation, request })
     }
 
-    fn finish_attempt(
-        &mut self,
-        id: WorkerId,
-        key: JobKey,
-        flight: Flight,
-        attempt: Attempt,
-        more: impl FnOnce(&mut Record),
-    ) {
+    /// What the record says of an attempt.
+    fn record_of_attempt(&self, id: WorkerId, key: JobKey, flight: Flight, attempt: Attempt) -> Box<Record> {
         let begun = flight.begun.unwrap_or(self.now);
-        let mut said = flight.said;
-        let mut printed = |stdout: bool| {
-            let said = said.as_mut()?;
-            Said::take(if stdout { &mut said.stdout } else { &mut said.stderr })
-        };
-        let (stdout, stderr) = (printed(true), printed(false));
-        self.finish(key, |pool| {
-            let pid = pool.workers[id.index()].shown_pid;
-            let duration = pool.now.time.since(begun.time);
-            move |record: &mut Record| {
-                record.status = attempt.status;
-                record.result = attempt.result;
-                record.error = attempt.error;
-                record.stdout = stdout;
-                record.stderr = stderr;
-                record.worker = Some(id);
-                record.pid = Some(pid);
-                record.duration = duration;
-                more(record);
-            }
-        });
+        let mut said = flight.said.unwrap_or_default();
+        let mut record = blank(attempt.status);
+        record.result = attempt.result;
+        record.error = attempt.error;
+        record.stdout = Said::take(&mut said.stdout);
+        record.stderr = Said::take(&mut said.stderr);
+        record.worker = Some(id);
+        record.pid = Some(self.workers[id.index()].shown_pid);
+        record.attempts = self.jobs.get(key).attempts;
+        record.start = Some(begun.wall);
+        record.duration = self.now.time.since(begun.time);
+        record
     }
 
-    /// The record of a job that was never begun, or whose attempts are over without a worker.
+    /// The record of a job that was never begun.
     pub(super) fn finish_unrun(&mut self, key: JobKey, status: Status, why: &str) {
-        let error = raw(&json!({"message": why}));
-        self.finish(key, |_| {
-            move |record: &mut Record| {
-                record.status = status;
-                record.error = Some(error);
-            }
-        });
+        let mut record = blank(status);
+        record.error = Some(raw(&json!({"message": why})));
+        self.finish(key, record);
     }
 
-    /// The one place where a job leaves the table and its record is made.
-    fn finish<F: FnOnce(&mut Record)>(&mut self, key: JobKey, fill: impl FnOnce(&Self) -> F) {
-        let fill = fill(self);
+    /// The one place where a job leaves the table: its record is what it leaves.
+    fn finish(&mut self, key: JobKey, mut record: Box<Record>) {
         let entry = self.jobs.remove(key);
-        let mut record = Box::new(Record {
-            id: entry.job.id.clone(),
-            status: Status::Skipped,
-            result: None,
-            error: None,
-            stdout: None,
-            stderr: None,
-            label: Box::default(),
-            worker: None,
-            pid: None,
-            attempts: entry.attempts,
-            start: None,
-            duration: Duration::ZERO,
-            line: None,
-            tags: None,
-            spill: None,
-        });
-        fill(&mut record);
         if self.config.labels || record.status != Status::Ok {
             record.label = entry.job.label().into();
         }
-        if let Some(options) = entry.job.options {
-            record.tags = options.tags;
-        }
-        self.just_ended.push_back((entry.job.id, record.status == Status::Ok));
+        record.tags = entry.job.options.and_then(|options| options.tags);
+        record.id = entry.job.id;
+        self.just_ended.push_back((record.id.clone(), record.status == Status::Ok));
         self.emit(entry.job.number, record);
     }
 
-    pub(super) fn emit_invalid(
-        &mut self,
-        number: JobId,
-        id: UserId,
-        message: &str,
-        data: &Value,
-        line: u64,
-        excerpt: Box<[u8]>,
-    ) {
-        let record = Box::new(Record {
-            id: id.clone(),
-            status: Status::Invalid,
-            result: None,
-            error: Some(raw(&json!({"message": message, "data": data}))),
-            stdout: None,
-            stderr: None,
-            label: excerpt,
-            worker: None,
-            pid: None,
-            attempts: 0,
-            start: None,
-            duration: Duration::ZERO,
-            line: Some(line),
-            tags: None,
-            spill: None,
-        });
-        self.just_ended.push_back((id, false));
-        self.emit(number, record);
+    /// The record of something that is no job.
+    pub(super) fn emit_invalid(&mut self, invalid: Invalid) {
+        let data = json!({"line": invalid.line, "column": invalid.column});
+        let mut record = blank(Status::Invalid);
+        record.id = invalid.id.unwrap_or(UserId::Number(invalid.number.0));
+        record.error = Some(raw(&json!({"message": invalid.message, "data": data})));
+        record.label = invalid.excerpt;
+        record.line = Some(invalid.line);
+        self.just_ended.push_back((record.id.clone(), false));
+        self.emit(invalid.number, record);
     }
 
     fn emit(&mut self, number: JobId, record: Box<Record>) {
@@ -309,7 +176,14 @@ impl Pool {
     fn give_out(&mut self, record: Box<Record>) {
         let spill = record.spill;
         self.actions.push_back(Action::Emit(record));
-        let Some(Spill { worker: id, generation, request }) = spill else { return };
+        if let Some(spill) = spill {
+            self.release(spill);
+        }
+    }
+
+    /// Tells the worker that the file with a job's whole output is not needed any more.
+    fn release(&mut self, spill: Spill) {
+        let Spill { worker: id, generation, request } = spill;
         let worker = &mut self.workers[id.index()];
         if worker.generation == generation && worker.state.has_process() {
             worker.spills -= 1;
@@ -339,40 +213,29 @@ impl Pool {
     }
 }
 
-/// Whether the answer says that the job was called back before it was begun.
-fn was_not_begun(error: &RawValue) -> bool {
-    #[derive(Deserialize)]
-    struct Error {
-        code: i64,
-        data: Option<Data>,
-    }
-    #[derive(Deserialize)]
-    struct Data {
-        begun: Option<bool>,
-    }
-    // Looked at for every failure, so the common ones are told apart before they are parsed.
-    error.get().contains("\"begun\"")
-        && serde_json::from_str::<Error>(error.get()).is_ok_and(|error| {
-            error.code == REQUEST_CANCELLED && error.data.is_some_and(|data| data.begun == Some(false))
-        })
+/// A record of which nothing but the status is known.
+fn blank(status: Status) -> Box<Record> {
+    Box::new(Record {
+        id: UserId::Number(0),
+        status,
+        result: None,
+        error: None,
+        stdout: None,
+        stderr: None,
+        label: Box::default(),
+        worker: None,
+        pid: None,
+        attempts: 0,
+        start: None,
+        duration: Duration::ZERO,
+        line: None,
+        tags: None,
+        spill: None,
+    })
 }
 
-/// What an answer to a cancelled request holds beside its message: partial output, or the result that came too late.
-fn answer_data(answer: &RawValue) -> Option<Value> {
-    let value: Value = serde_json::from_str(answer.get()).ok()?;
-    match value.get("data") {
-        Some(data) => Some(data.clone()),
-        None if value.get("exit_code").is_some() => Some(value),
-        None => None,
-    }
-}
-
-fn raw(value: &Value) -> Box<RawValue> {
+pub(super) fn raw(value: &Value) -> Box<RawValue> {
     to_raw_value(value).expect("a JSON value can be written")
-}
-
-fn seconds(span: Duration) -> String {
-    format!("{} s", span.as_secs_f64())
 }
 
 /// SplitMix64's finaliser: every bit of the input moves every bit of the output.

@@ -113,7 +113,7 @@ mod tests {
                     options: None,
                 };
                 let state = JobState::Ready;
-                table.insert(JobEntry { job, attempts: 0, suspect: false, state, bytes: 0, retry_at: None })
+                table.insert(JobEntry { job, attempts: 0, suspect: false, state, bytes: 0, retry_at: None, last: None })
             })
             .collect()
     }

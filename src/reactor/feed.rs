@@ -2,7 +2,7 @@
 
 use crate::config::{Input as InputConfig, Source};
 use crate::edge::{Input, InputEvent, Standard, Wake, take_copy};
-use crate::job::{Entry, Reader, from_arguments};
+use crate::job::{End, Entry, Reader, from_arguments};
 use crate::pool::{Event, Pool};
 use crate::time::Now;
 use std::collections::VecDeque;
@@ -37,7 +37,7 @@ impl Feed {
         let mut arguments = VecDeque::new();
         let state = match &config.source {
             Source::Arguments(words) => {
-                arguments = from_arguments(words).into();
+                arguments = from_arguments(words).into_iter().map(Entry::Job).collect();
                 State::Ended(None)
             }
             Source::File(path) => State::Reading(Input::start(OwnedFd::from(File::open(path)?), wake)?),
@@ -78,12 +78,12 @@ impl Feed {
                     true
                 }
                 InputEvent::End => {
-                    self.reader.finish(true);
+                    self.reader.finish(End::Complete);
                     self.state = State::Ended(None);
                     true
                 }
                 InputEvent::Failed(why) => {
-                    self.reader.finish(false);
+                    self.reader.finish(End::Torn);
                     self.state = State::Ended(Some(why));
                     true
                 }

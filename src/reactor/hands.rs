@@ -95,7 +95,11 @@ impl Hands {
     }
 
     /// The child of a slot and the poller, to be used together.
-    pub(super) fn child_and_poller(&mut self, worker: WorkerId, generation: Generation) -> Option<(&mut Child, &Poller)> {
+    pub(super) fn child_and_poller(
+        &mut self,
+        worker: WorkerId,
+        generation: Generation,
+    ) -> Option<(&mut Child, &Poller)> {
         let child = self.children[worker.index()].as_mut().filter(|child| child.generation == generation)?;
         Some((child, &self.poller))
     }

@@ -120,10 +120,11 @@ impl Reactor {
         loop {
             self.wait(busy, deadline, &mut ready)?;
             let now = self.clock.now();
+            // First what was done last: a worker may have spoken before the core knows that it is there.
+            self.tell_echoes(now);
             for &ready in &ready {
                 self.look(ready, now);
             }
-            self.tell_echoes(now);
             if self.pool.next_deadline().is_some_and(|at| at <= now.time) {
                 self.pool.handle(now, Event::DeadlineReached);
             }

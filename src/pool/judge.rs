@@ -1,0 +1,132 @@
+//! How an attempt ended: from what happened to a request to the words of a record.
+
+use super::Pool;
+use super::flight::{Cancel, Flight};
+use super::job_table::JobKey;
+use super::outcome::raw;
+use crate::ids::WorkerId;
+use crate::protocol::{Outcome, REQUEST_CANCELLED};
+use crate::record::Status;
+use crate::status::{ExitStatus, SignalName};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// How a request ended.
+#[derive(Debug)]
+pub(super) enum Ending<'a> {
+    /// The worker answered it.
+    Answered(Outcome<'a>),
+    /// The worker is gone, or was found unfit.
+    WorkerLost {
+        /// How its process ended, if it has.
+        status: Option<ExitStatus>,
+        /// Others were in flight with it.
+        among_others: bool,
+    },
+    /// It was to stop and the worker did not answer in time.
+    Overdue,
+}
+
+/// How an attempt ended: what the record will say if it was the last.
+pub(super) struct Attempt {
+    pub(super) status: Status,
+    pub(super) result: Option<Box<RawValue>>,
+    pub(super) error: Option<Box<RawValue>>,
+}
+
+impl Pool {
+    pub(super) fn judge(&self, id: WorkerId, key: JobKey, flight: &mut Flight, ending: Ending<'_>) -> Attempt {
+        let failed = |status, error: Value| Attempt { status, result: None, error: Some(raw(&error)) };
+        let stuck = flight.said.as_mut().and_then(|said| said.stuck.take());
+        match ending {
+            Ending::Answered(Outcome::Result(result)) if flight.cancel < Some(Cancel::Timeout) => {
+                Attempt { status: Status::Ok, result: Some(result.to_owned()), error: None }
+            }
+            // The run is being stopped, but this one made it.
+            Ending::Answered(Outcome::Result(result)) if flight.cancel == Some(Cancel::Stop) => {
+                Attempt { status: Status::Ok, result: Some(result.to_owned()), error: None }
+            }
+            Ending::Answered(Outcome::Error(error)) if flight.cancel < Some(Cancel::Timeout) => {
+                Attempt { status: Status::Failed, result: None, error: Some(error.to_owned()) }
+            }
+            Ending::WorkerLost { status, .. } if flight.cancel < Some(Cancel::Timeout) => {
+                failed(Status::Crashed, self.crash_error(id, status))
+            }
+            ending => {
+                let (status, message) = match flight.cancel {
+                    Some(Cancel::Stop) => (Status::Cancelled, self.stop.cause()),
+                    _ => (Status::Timeout, format!("ran longer than {}", seconds(self.timeout_of(key)))),
+                };
+                let mut data = match ending {
+                    Ending::Answered(Outcome::Error(error) | Outcome::Result(error)) => answer_data(error),
+                    _ => None,
+                };
+                if let Some(stack) = stuck {
+                    data.get_or_insert_with(|| json!({}))["traceback"] = stack.into();
+                }
+                let data = data.map_or(json!({"message": message}), |data| json!({"message": message, "data": data}));
+                failed(status, data)
+            }
+        }
+    }
+
+    fn crash_error(&self, id: WorkerId, status: Option<ExitStatus>) -> Value {
+        let worker = &self.workers[id.index()];
+        let mut data = json!({});
+        if let Some(status) = status {
+            data["exit_code"] = status.exit_code().into();
+            if let ExitStatus::Signal(number) = status {
+                data["signal"] = SignalName(number).to_string().into();
+            }
+        }
+        data["stderr"] = String::from_utf8_lossy(&worker.stderr_tail).into_owned().into();
+        let message = match (&worker.blame, status) {
+            (Some(blame), _) => blame.clone(),
+            (None, Some(ExitStatus::Signal(number))) => format!("worker {} was killed by {}", id.0, SignalName(number)),
+            (None, Some(ExitStatus::Code(code))) => {
+                format!("worker {} ended with exit code {code} in the middle of the job", id.0)
+            }
+            (None, None) => format!("worker {} was lost", id.0),
+        };
+        json!({"message": message, "data": data})
+    }
+
+    fn timeout_of(&self, key: JobKey) -> Duration {
+        let own = self.jobs.get(key).job.options.as_ref().and_then(|options| options.timeout);
+        own.or(self.config.timeout).unwrap_or_default()
+    }
+}
+
+/// Whether the answer says that the job was called back before it was begun.
+pub(super) fn was_not_begun(error: &RawValue) -> bool {
+    #[derive(Deserialize)]
+    struct Error {
+        code: i64,
+        data: Option<Data>,
+    }
+    #[derive(Deserialize)]
+    struct Data {
+        begun: Option<bool>,
+    }
+    // Looked at for every failure, so the common ones are told apart before they are parsed.
+    error.get().contains("\"begun\"")
+        && serde_json::from_str::<Error>(error.get()).is_ok_and(|error| {
+            error.code == REQUEST_CANCELLED && error.data.is_some_and(|data| data.begun == Some(false))
+        })
+}
+
+/// What an answer to a cancelled request holds beside its message: partial output, or the result that came too late.
+fn answer_data(answer: &RawValue) -> Option<Value> {
+    let value: Value = serde_json::from_str(answer.get()).ok()?;
+    match value.get("data") {
+        Some(data) => Some(data.clone()),
+        None if value.get("exit_code").is_some() => Some(value),
+        None => None,
+    }
+}
+
+fn seconds(span: Duration) -> String {
+    format!("{} s", span.as_secs_f64())
+}

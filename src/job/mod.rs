@@ -1,9 +1,25 @@
 //! What a job is, and how job lists are read. Bytes in, [`Job`]s out; no I/O.
 
+mod arguments;
+mod array;
+mod buffer;
+mod detect;
+mod elements;
+mod json;
+mod label;
+mod lines;
+mod members;
 mod model;
+mod reader;
 mod template;
+#[cfg(test)]
+mod tests;
+pub mod units;
 
+pub use arguments::from_arguments;
+pub use label::LABEL_BYTES_MAX;
 pub use model::{Argument, Call, Command, Invalid, Job, JobOptions, UserId};
+pub use reader::{EXCERPT_BYTES_MAX, End, Entry, LINE_BYTES_MAX_DEFAULT, Reader};
 pub use template::Template;
 
 impl Job {

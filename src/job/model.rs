@@ -93,7 +93,7 @@ pub enum Argument {
 /// What a JSON job may ask for itself.
 #[derive(Debug, Clone, Default)]
 pub struct JobOptions {
-    /// Instead of `--timeout`.
+    /// Instead of `--timeout`; [`Duration::MAX`] is no limit, written `0` in the list.
     pub timeout: Option<Duration>,
     /// Instead of `--retries`.
     pub retries: Option<u32>,

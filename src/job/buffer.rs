@@ -1,0 +1,88 @@
+//! The bytes of the job list that were read but not yet taken. Owns their memory and remembers how far was searched,
+//! so that a line that drips in byte by byte costs no more than one that comes whole. Knows nothing of jobs.
+
+use std::ops::Range;
+
+/// Memory above this is given back once it is no longer needed, so that one huge line does not cost the whole run.
+const KEPT_BYTES_MAX: usize = 1 << 20;
+
+/// Unread bytes, in one piece.
+#[derive(Debug, Default)]
+pub(super) struct Buffer {
+    bytes: Vec<u8>,
+    start: usize,
+    /// Bytes after `start` that are known not to hold what is looked for.
+    searched: usize,
+}
+
+impl Buffer {
+    /// Appends what was read. What is unread moves to the front only when at least as much was taken before it,
+    /// so that every byte is moved at most about once.
+    pub(super) fn push(&mut self, chunk: &[u8]) {
+        let left = self.len();
+        if self.bytes.capacity() > KEPT_BYTES_MAX && (left + chunk.len()) <= self.bytes.capacity() / 4 {
+            let mut smaller = Vec::with_capacity(left + chunk.len());
+            smaller.extend_from_slice(self.unread());
+            self.bytes = smaller;
+            self.start = 0;
+        } else if self.start > 0 && self.start >= left {
+            self.bytes.copy_within(self.start.., 0);
+            self.bytes.truncate(left);
+            self.start = 0;
+        }
+        self.bytes.extend_from_slice(chunk);
+    }
+
+    /// Looks for the delimiter; the length of what stands before it.
+    pub(super) fn find(&mut self, delimiter: u8) -> Option<usize> {
+        let found = memchr::memchr(delimiter, &self.bytes[self.start + self.searched..]);
+        match found {
+            Some(at) => Some(self.searched + at),
+            None => {
+                self.searched = self.len();
+                None
+            }
+        }
+    }
+
+    /// Takes the next bytes; [`Buffer::at`] still shows them until the next call of a method that changes the buffer.
+    pub(super) fn take(&mut self, count: usize) -> Range<usize> {
+        let start = self.start;
+        self.start += count;
+        self.searched = 0;
+        start..self.start
+    }
+
+    /// Called when nothing more can be taken: gives back memory that is not needed.
+    pub(super) fn settle(&mut self) {
+        if self.start == self.bytes.len() {
+            self.start = 0;
+            if self.bytes.capacity() > KEPT_BYTES_MAX {
+                self.bytes = Vec::new();
+            } else {
+                self.bytes.clear();
+            }
+        }
+    }
+
+    /// Bytes that were taken.
+    pub(super) fn at(&self, range: Range<usize>) -> &[u8] {
+        &self.bytes[range]
+    }
+
+    /// What was not taken yet.
+    pub(super) fn unread(&self) -> &[u8] {
+        &self.bytes[self.start..]
+    }
+
+    /// How much was not taken yet.
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len() - self.start
+    }
+
+    /// Memory held, for tests of its bound.
+    #[cfg(test)]
+    pub(super) fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+}

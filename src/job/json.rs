@@ -1,0 +1,313 @@
+//! One JSON job: its text in, a call and options out, or what is wrong and where.
+//!
+//! Members are collected as text first and understood after, so that parameters are never built as values and every fault
+//! knows its place.
+
+use super::members::{Collect, Member, Members, mask};
+use super::model::{Argument, Call, Command, JobOptions, UserId};
+use super::units;
+use serde::Deserialize;
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+use std::fmt;
+use std::time::Duration;
+
+/// What a JSON job says.
+#[derive(Debug)]
+pub(super) struct Parsed {
+    /// Its id, if it has one.
+    pub(super) id: Option<UserId>,
+    /// What it asks for.
+    pub(super) call: Call,
+    /// What it asks for itself alone.
+    pub(super) options: Option<Box<JobOptions>>,
+}
+
+/// Why a text is no job.
+#[derive(Debug)]
+pub(super) struct Fault {
+    /// Where, in bytes from the start of the text.
+    pub(super) offset: usize,
+    /// What is wrong.
+    pub(super) message: String,
+    /// The id, where it could be read.
+    pub(super) id: Option<UserId>,
+}
+
+/// Reads one job.
+pub(super) fn parse(bytes: &[u8]) -> Result<Parsed, Fault> {
+    let text = std::str::from_utf8(bytes).map_err(|error| Fault {
+        offset: error.valid_up_to(),
+        message: "JSON must be UTF-8; these bytes are not".into(),
+        id: None,
+    })?;
+    let start = text.len() - text.trim_ascii_start().len();
+    match bytes.get(start) {
+        Some(b'{') => object(text),
+        Some(b'[') => {
+            let params: &RawValue = serde_json::from_str(text).map_err(|error| from_serde(text, &error, None))?;
+            Ok(Parsed { id: None, call: Call::Function { method: None, params: one_line(params) }, options: None })
+        }
+        _ => Err(Fault {
+            offset: start,
+            message: "a JSON job is an object such as {\"command\":\"make\"} or an array of parameters".into(),
+            id: None,
+        }),
+    }
+}
+
+fn object(text: &str) -> Result<Parsed, Fault> {
+    let mut members = Members::default();
+    let mut source = serde_json::Deserializer::from_str(text);
+    let collected = Collect(&mut members).deserialize(&mut source).and_then(|()| source.end());
+    let id = members.get(Member::Id).map(user_id).transpose();
+    if let Err(error) = collected {
+        return Err(from_serde(text, &error, id.ok().flatten()));
+    }
+    let id = id.map_err(|wrong| wrong.into_fault(text, None))?;
+    match call(&members).and_then(|call| Ok((call, options(&members)?))) {
+        Ok((call, options)) => Ok(Parsed { id, call, options }),
+        Err(wrong) => Err(wrong.into_fault(text, id)),
+    }
+}
+
+/// A value that cannot be what its member must be.
+struct Wrong<'a> {
+    at: Option<&'a RawValue>,
+    message: String,
+}
+
+impl<'a> Wrong<'a> {
+    #[cold]
+    fn new(at: &'a RawValue, message: impl Into<String>) -> Self {
+        Wrong { at: Some(at), message: message.into() }
+    }
+
+    #[cold]
+    fn member(at: &'a RawValue, member: Member, must_be: &str) -> Self {
+        Wrong::new(at, format!("\"{}\" must be {must_be}", member.name()))
+    }
+
+    fn into_fault(self, text: &str, id: Option<UserId>) -> Fault {
+        // The value is a part of the text, so its address says where it stands.
+        let offset = self.at.map_or(0, |at| (at.get().as_ptr() as usize).saturating_sub(text.as_ptr() as usize));
+        Fault { offset: offset.min(text.len()), message: self.message, id }
+    }
+}
+
+#[cold]
+fn from_serde(text: &str, error: &serde_json::Error, id: Option<UserId>) -> Fault {
+    let line_start = match error.line() {
+        0 | 1 => 0,
+        line => memchr::memchr_iter(b'\n', text.as_bytes()).nth(line - 2).map_or(0, |end| end + 1),
+    };
+    let mut message = error.to_string();
+    if let Some(place) = message.rfind(" at line ") {
+        message.truncate(place);
+    }
+    if error.is_eof() {
+        message.push_str("; a JSON job must be complete on its line (jq -c writes it so)");
+    }
+    Fault { offset: (line_start + error.column().saturating_sub(1)).min(text.len()), message, id }
+}
+
+fn user_id(raw: &RawValue) -> Result<UserId, Wrong<'_>> {
+    match raw.get().as_bytes()[0] {
+        b'"' | b'-' | b'0'..=b'9' => Ok(UserId::Json(raw.get().into())),
+        _ => Err(Wrong::member(raw, Member::Id, "a string or a number")),
+    }
+}
+
+const OF_COMMANDS: u32 = mask(&[Member::Cwd, Member::Env, Member::Stdin]);
+
+fn call<'a>(members: &Members<'a>) -> Result<Call, Wrong<'a>> {
+    if let Some(version) = members.get(Member::JsonRpc).filter(|version| version.get() != "\"2.0\"") {
+        return Err(Wrong::member(version, Member::JsonRpc, "\"2.0\""));
+    }
+    let (method, params) = (members.get(Member::Method), members.get(Member::Params));
+    match (method.or(params), members.get(Member::Command)) {
+        (None, None) => {
+            Err(Wrong { at: None, message: "a job needs a \"command\", a \"method\" or \"params\"".into() })
+        }
+        (Some(other), Some(_)) => Err(Wrong::new(other, "a job is a \"command\" or a function call, not both")),
+        (None, Some(raw)) => Ok(Call::Command(Box::new(command(raw, members)?))),
+        (Some(_), None) => {
+            if members.has_any(OF_COMMANDS) {
+                for member in [Member::Cwd, Member::Env, Member::Stdin] {
+                    if let Some(at) = members.get(member) {
+                        return Err(Wrong::new(at, format!("\"{}\" belongs to a \"command\" only", member.name())));
+                    }
+                }
+            }
+            Ok(Call::Function { method: method.map(method_name).transpose()?, params: parameters(params)? })
+        }
+    }
+}
+
+fn method_name(raw: &RawValue) -> Result<Box<str>, Wrong<'_>> {
+    match string(raw) {
+        Some(name) if !name.is_empty() => Ok(name.into()),
+        _ => Err(Wrong::member(raw, Member::Method, "a function's name, a string")),
+    }
+}
+
+fn parameters(raw: Option<&RawValue>) -> Result<Box<RawValue>, Wrong<'_>> {
+    match raw.map(|raw| (raw, raw.get().as_bytes()[0])) {
+        None => Ok(RawValue::from_string("[]".into()).expect("[] is JSON")),
+        Some((raw, b'[' | b'{')) => Ok(one_line(raw)),
+        Some((raw, _)) => Err(Wrong::member(raw, Member::Params, "an array or an object")),
+    }
+}
+
+/// The same value without line ends, because a request is one line. They can only stand between tokens.
+fn one_line(raw: &RawValue) -> Box<RawValue> {
+    if memchr::memchr2(b'\n', b'\r', raw.get().as_bytes()).is_none() {
+        return raw.to_owned();
+    }
+    let text = raw.get().replace(['\n', '\r'], " ");
+    RawValue::from_string(text).expect("blanks between tokens do not change what is JSON")
+}
+
+fn command<'a>(raw: &'a RawValue, members: &Members<'a>) -> Result<Command, Wrong<'a>> {
+    Ok(Command {
+        argument: argument(raw)?,
+        cwd: members.get(Member::Cwd).map(|raw| plain_text(raw, Member::Cwd)).transpose()?,
+        env: members.get(Member::Env).map(environment).transpose()?.unwrap_or_default(),
+        stdin: match members.get(Member::Stdin) {
+            None => None,
+            Some(raw) => Some(string(raw).ok_or_else(|| Wrong::member(raw, Member::Stdin, "a string"))?.into_owned()),
+        },
+    })
+}
+
+fn argument(raw: &RawValue) -> Result<Argument, Wrong<'_>> {
+    const MUST_BE: &str = "a string for the shell or an array of strings, the program first";
+    if raw.get().starts_with('"') {
+        return Ok(Argument::Shell(plain_text(raw, Member::Command)?.into_bytes().into()));
+    }
+    let words: Vec<&RawValue> =
+        serde_json::from_str(raw.get()).map_err(|_| Wrong::member(raw, Member::Command, MUST_BE))?;
+    if words.is_empty() {
+        return Err(Wrong::member(raw, Member::Command, MUST_BE));
+    }
+    let word = |raw| match string(raw) {
+        Some(_) => Ok(plain_text(raw, Member::Command)?.into_bytes().into()),
+        None => Err(Wrong::member(raw, Member::Command, MUST_BE)),
+    };
+    Ok(Argument::Argv(words.into_iter().map(word).collect::<Result<_, _>>()?))
+}
+
+fn environment(raw: &RawValue) -> Result<Vec<(String, String)>, Wrong<'_>> {
+    const MUST_BE: &str = "an object of strings, the variables to set";
+    let Ok(Pairs(pairs)) = serde_json::from_str(raw.get()) else {
+        return Err(Wrong::member(raw, Member::Env, MUST_BE));
+    };
+    let variable = |(name, raw): (String, &'_ RawValue)| match string(raw) {
+        Some(value) if !value.contains('\0') => Ok((name, value.into_owned())),
+        _ => Err(name),
+    };
+    let variables = pairs.into_iter().map(variable).collect::<Result<Vec<_>, _>>();
+    let variables = variables.map_err(|name| {
+        Wrong::new(raw, format!("the value of {name:?} in \"env\" must be a string without NUL, e.g. \"1\""))
+    })?;
+    match variables.iter().find(|(name, _)| name.is_empty() || name.contains(['=', '\0'])) {
+        Some((name, _)) => Err(Wrong::new(raw, format!("{name:?} in \"env\" cannot be the name of a variable"))),
+        None => Ok(variables),
+    }
+}
+
+/// A string that a system call can take: without NUL.
+fn plain_text(raw: &RawValue, member: Member) -> Result<String, Wrong<'_>> {
+    match string(raw) {
+        Some(text) if !text.contains('\0') => Ok(text.into_owned()),
+        Some(_) => Err(Wrong::new(raw, format!("\"{}\" must not hold a NUL character", member.name()))),
+        None => Err(Wrong::member(raw, member, "a string")),
+    }
+}
+
+const OPTIONS: u32 =
+    mask(&[Member::Timeout, Member::Retries, Member::Needs, Member::Locks, Member::Priority, Member::Tags]);
+
+fn options<'a>(members: &Members<'a>) -> Result<Option<Box<JobOptions>>, Wrong<'a>> {
+    if !members.has_any(OPTIONS) {
+        return Ok(None);
+    }
+    let get = |member| members.get(member);
+    Ok(Some(Box::new(JobOptions {
+        timeout: get(Member::Timeout).map(timeout).transpose()?,
+        retries: get(Member::Retries)
+            .map(|raw| raw.get().parse().map_err(|_| Wrong::member(raw, Member::Retries, "a whole number from 0")))
+            .transpose()?,
+        needs: match get(Member::Needs) {
+            None => Vec::new(),
+            Some(raw) => elements(raw, Member::Needs, "an array of ids")?
+                .into_iter()
+                .map(|id| user_id(id).map_err(|_| Wrong::member(id, Member::Needs, "an array of ids")))
+                .collect::<Result<_, _>>()?,
+        },
+        locks: get(Member::Locks).map(|raw| strings(raw, Member::Locks)).transpose()?.unwrap_or_default(),
+        priority: match get(Member::Priority) {
+            None => 0,
+            Some(raw) => raw.get().parse().map_err(|_| Wrong::member(raw, Member::Priority, "a whole number"))?,
+        },
+        tags: match get(Member::Tags) {
+            None => None,
+            Some(raw) => Some(strings(raw, Member::Tags).map(|_| one_line(raw))?),
+        },
+    })))
+}
+
+fn timeout(raw: &RawValue) -> Result<Duration, Wrong<'_>> {
+    let limit = match string(raw) {
+        Some(text) => units::duration(&text),
+        None => raw.get().parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
+    };
+    match limit {
+        Some(Duration::ZERO) => Ok(Duration::MAX),
+        Some(limit) => Ok(limit),
+        None => Err(Wrong::member(raw, Member::Timeout, "seconds, or a duration such as \"30s\" or \"500ms\"")),
+    }
+}
+
+fn elements<'a>(raw: &'a RawValue, member: Member, must_be: &str) -> Result<Vec<&'a RawValue>, Wrong<'a>> {
+    serde_json::from_str(raw.get()).map_err(|_| Wrong::member(raw, member, must_be))
+}
+
+fn strings(raw: &RawValue, member: Member) -> Result<Vec<Box<str>>, Wrong<'_>> {
+    const MUST_BE: &str = "an array of strings";
+    let text = |raw| string(raw).map(Box::from).ok_or_else(|| Wrong::member(raw, member, MUST_BE));
+    elements(raw, member, MUST_BE)?.into_iter().map(text).collect()
+}
+
+/// The text of a JSON string; nothing when it is no string, or one that is no Unicode (half a surrogate pair).
+fn string(raw: &RawValue) -> Option<Cow<'_, str>> {
+    let inner = raw.get().strip_prefix('"')?.strip_suffix('"')?;
+    match memchr::memchr(b'\\', inner.as_bytes()) {
+        None => Some(Cow::Borrowed(inner)),
+        Some(_) => serde_json::from_str(raw.get()).ok().map(Cow::Owned),
+    }
+}
+
+/// An object's members in the order they were given.
+struct Pairs<'a>(Vec<(String, &'a RawValue)>);
+
+impl<'de> Deserialize<'de> for Pairs<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Collect;
+        impl<'de> Visitor<'de> for Collect {
+            type Value = Pairs<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut pairs = Vec::new();
+                while let Some(pair) = map.next_entry()? {
+                    pairs.push(pair);
+                }
+                Ok(Pairs(pairs))
+            }
+        }
+        deserializer.deserialize_map(Collect)
+    }
+}

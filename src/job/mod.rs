@@ -21,10 +21,3 @@ pub use label::LABEL_BYTES_MAX;
 pub use model::{Argument, Call, Command, Invalid, Job, JobOptions, UserId};
 pub use reader::{EXCERPT_BYTES_MAX, End, Entry, LINE_BYTES_MAX_DEFAULT, Reader};
 pub use template::Template;
-
-impl Job {
-    /// Replaced by the real one.
-    pub fn label(&self) -> Vec<u8> {
-        Vec::new()
-    }
-}

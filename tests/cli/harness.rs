@@ -1,0 +1,324 @@
+//! Runs the binary as a user would, with a deadline on everything: a hang is a failure, not a wait.
+
+use crate::schema::assert_valid_record;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
+
+/// No run of a test may take longer.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// A command line of `supervisor` to be run.
+pub struct Run {
+    command: Command,
+    stdin: Option<Vec<u8>>,
+}
+
+impl Run {
+    /// `supervisor ARGS`, in a directory of its own choosing, without the caller's SPV_ variables.
+    #[expect(clippy::disallowed_methods, reason = "tests start the program under test")]
+    pub fn new<I: IntoIterator<Item = S>, S: AsRef<std::ffi::OsStr>>(args: I) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_supervisor"));
+        command.args(args).env_remove("CI").env_remove("NO_COLOR");
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("SPV_") {
+                command.env_remove(name);
+            }
+        }
+        Run { command, stdin: None }
+    }
+
+    /// `supervisor spawn --json ARGS`: records on standard output.
+    pub fn json<I: IntoIterator<Item = S>, S: AsRef<std::ffi::OsStr>>(args: I) -> Self {
+        Run::new(["spawn", "--json"]).args(args)
+    }
+
+    /// `supervisor spawn ARGS`: text on standard output.
+    pub fn text<I: IntoIterator<Item = S>, S: AsRef<std::ffi::OsStr>>(args: I) -> Self {
+        Run::new(["spawn"]).args(args)
+    }
+
+    pub fn args<I: IntoIterator<Item = S>, S: AsRef<std::ffi::OsStr>>(mut self, args: I) -> Self {
+        self.command.args(args);
+        self
+    }
+
+    pub fn env(mut self, name: &str, value: impl AsRef<std::ffi::OsStr>) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    pub fn cwd(mut self, path: &Path) -> Self {
+        self.command.current_dir(path);
+        self
+    }
+
+    /// What the job list holds.
+    pub fn stdin(mut self, bytes: impl AsRef<[u8]>) -> Self {
+        self.stdin = Some(bytes.as_ref().to_vec());
+        self
+    }
+
+    /// Gives access to what is set up, for what the methods above do not offer.
+    pub fn with(mut self, change: impl FnOnce(&mut Command)) -> Self {
+        change(&mut self.command);
+        self
+    }
+
+    /// Starts it, with standard input left open.
+    pub fn start(mut self) -> Started {
+        self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = self.command.spawn().expect("the binary starts");
+        let stdout = Captured::of(child.stdout.take().expect("piped"));
+        let stderr = Captured::of(child.stderr.take().expect("piped"));
+        let mut started = Started { stdin: child.stdin.take(), child, stdout, stderr, began: now() };
+        if let Some(bytes) = self.stdin {
+            // From a thread, because the program reads no faster than it works.
+            let mut stdin = started.stdin.take().expect("piped");
+            spawn_thread(move || {
+                let _ = stdin.write_all(&bytes);
+            });
+        }
+        started
+    }
+
+    /// Runs it to its end; standard input is empty when none was given.
+    pub fn run(self) -> Done {
+        self.start().finish()
+    }
+
+    /// Runs it to its end with standard input, output and error as `with` set them up.
+    pub fn run_bare(mut self) -> Option<i32> {
+        let mut child = self.command.spawn().expect("the binary starts");
+        let until = now() + DEADLINE;
+        wait(&mut child, until).and_then(|status| status.code().or(status.signal().map(|number| 128 + number)))
+    }
+}
+
+/// A run in progress.
+pub struct Started {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    stdout: Captured,
+    stderr: Captured,
+    began: Instant,
+}
+
+impl Started {
+    /// Adds to the job list.
+    pub fn feed(&mut self, bytes: &str) {
+        let stdin = self.stdin.as_mut().expect("the list is open");
+        stdin.write_all(bytes.as_bytes()).expect("the program reads");
+    }
+
+    /// Ends the job list.
+    pub fn close(&mut self) {
+        self.stdin = None;
+    }
+
+    pub fn pid(&self) -> i32 {
+        i32::try_from(self.child.id()).expect("a pid")
+    }
+
+    pub fn signal(&self, signal: i32) {
+        let signal = nix::sys::signal::Signal::try_from(signal).expect("a signal");
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(self.pid()), signal).expect("it is there");
+    }
+
+    /// Waits until standard output holds so many lines.
+    pub fn await_lines(&self, count: usize) {
+        self.stdout.wait_for(|bytes| bytes.iter().filter(|&&byte| byte == b'\n').count() >= count);
+    }
+
+    /// Waits until standard output holds this text.
+    pub fn await_stdout(&self, text: &str) {
+        self.stdout.wait_for(|bytes| String::from_utf8_lossy(bytes).contains(text));
+    }
+
+    /// Waits until standard error holds this text.
+    pub fn await_stderr(&self, text: &str) {
+        self.stderr.wait_for(|bytes| String::from_utf8_lossy(bytes).contains(text));
+    }
+
+    /// Waits for its end.
+    pub fn finish(mut self) -> Done {
+        self.stdin = None;
+        let status = wait(&mut self.child, now() + DEADLINE);
+        let took = self.began.elapsed();
+        let Some(status) = status else {
+            let _ = self.child.kill();
+            panic!("it hangs; stdout:\n{}\nstderr:\n{}", self.stdout.text(), self.stderr.text());
+        };
+        let stdout = self.stdout.all();
+        let stderr = String::from_utf8_lossy(&self.stderr.all()).into_owned();
+        Done { code: status.code(), signal: status.signal(), stdout, stderr, took }
+    }
+}
+
+/// A run that has ended.
+#[derive(Debug)]
+pub struct Done {
+    /// Its exit code; none when a signal ended it.
+    pub code: Option<i32>,
+    pub signal: Option<i32>,
+    pub stdout: Vec<u8>,
+    pub stderr: String,
+    pub took: Duration,
+}
+
+impl Done {
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.stdout).into_owned()
+    }
+
+    /// The records on standard output, each held against the schema.
+    pub fn records(&self) -> Vec<Value> {
+        let text = std::str::from_utf8(&self.stdout).expect("records are UTF-8");
+        assert!(text.is_empty() || text.ends_with('\n'), "the last line is whole: {text:?}");
+        text.lines()
+            .map(|line| {
+                assert_valid_record(line);
+                serde_json::from_str(line).expect("a record is JSON")
+            })
+            .collect()
+    }
+
+    /// The records by id, with no id twice.
+    pub fn by_id(&self) -> BTreeMap<String, Value> {
+        let mut records = BTreeMap::new();
+        for record in self.records() {
+            let id = record["id"].to_string();
+            assert!(records.insert(id.clone(), record).is_none(), "two records for job {id}");
+        }
+        records
+    }
+
+    /// How many records have each status.
+    pub fn statuses(&self) -> BTreeMap<String, usize> {
+        let mut statuses = BTreeMap::new();
+        for record in self.by_id().values() {
+            *statuses.entry(record["status"].as_str().expect("a status").to_owned()).or_default() += 1;
+        }
+        statuses
+    }
+
+    /// Insists on an exit code.
+    #[track_caller]
+    pub fn expect_code(self, code: i32) -> Self {
+        assert_eq!(self.code, Some(code), "signal {:?}\nstdout:\n{}\nstderr:\n{}", self.signal, self.text(), self.stderr);
+        self
+    }
+}
+
+/// The map `{status: count}`, to compare with [`Done::statuses`].
+pub fn counts<const N: usize>(expected: [(&str, usize); N]) -> BTreeMap<String, usize> {
+    expected.into_iter().map(|(status, count)| (status.to_owned(), count)).collect()
+}
+
+/// A directory that goes with the test.
+pub struct TempDir(PathBuf);
+
+impl TempDir {
+    pub fn new(name: &str) -> Self {
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&path);
+        std::fs::create_dir_all(&path).expect("a directory for the test");
+        TempDir(path)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Writes a file and gives its path.
+    pub fn file(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.0.join(name);
+        std::fs::write(&path, content).expect("a file for the test");
+        path
+    }
+}
+
+impl Drop for TempDir {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Everything that is read from a pipe, as it comes.
+struct Captured(Arc<(Mutex<State>, Condvar)>);
+
+#[derive(Default)]
+struct State {
+    bytes: Vec<u8>,
+    ended: bool,
+}
+
+impl Captured {
+    fn of(mut pipe: impl Read + Send + 'static) -> Self {
+        let shared = Arc::new((Mutex::new(State::default()), Condvar::new()));
+        let writer = Arc::clone(&shared);
+        spawn_thread(move || {
+            let mut buffer = vec![0; 1 << 16];
+            loop {
+                let count = pipe.read(&mut buffer).unwrap_or(0);
+                let mut state = writer.0.lock().unwrap();
+                state.bytes.extend_from_slice(&buffer[..count]);
+                state.ended = count == 0;
+                writer.1.notify_all();
+                if count == 0 {
+                    return;
+                }
+            }
+        });
+        Captured(shared)
+    }
+
+    #[track_caller]
+    fn wait_for(&self, condition: impl Fn(&[u8]) -> bool) {
+        let state = self.0.0.lock().unwrap();
+        let waits = |state: &mut State| !condition(&state.bytes) && !state.ended;
+        let (state, _) = self.0.1.wait_timeout_while(state, DEADLINE, waits).unwrap();
+        assert!(condition(&state.bytes), "it did not come: {}", String::from_utf8_lossy(&state.bytes));
+    }
+
+    fn all(&self) -> Vec<u8> {
+        let state = self.0.0.lock().unwrap();
+        let (mut state, _) = self.0.1.wait_timeout_while(state, DEADLINE, |state| !state.ended).unwrap();
+        assert!(state.ended, "somebody still holds the pipe");
+        std::mem::take(&mut state.bytes)
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0.0.lock().unwrap().bytes).into_owned()
+    }
+}
+
+/// Waits for a child with a deadline; none when it passes.
+fn wait(child: &mut Child, until: Instant) -> Option<std::process::ExitStatus> {
+    use std::os::fd::{FromRawFd, OwnedFd};
+    // SAFETY: pidfd_open takes two integers; the child is ours and not reaped, so its pid is its own.
+    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, child.id(), 0) };
+    assert!(fd >= 0, "pidfd_open");
+    // SAFETY: the descriptor was just made and belongs to nobody else.
+    let pidfd = unsafe { OwnedFd::from_raw_fd(i32::try_from(fd).expect("a descriptor")) };
+    let left = until.saturating_duration_since(now());
+    let mut polled = [nix::poll::PollFd::new(std::os::fd::AsFd::as_fd(&pidfd), nix::poll::PollFlags::POLLIN)];
+    let timeout = nix::poll::PollTimeout::try_from(left).expect("a timeout");
+    let ended = nix::poll::poll(&mut polled, timeout).expect("poll") == 1;
+    ended.then(|| child.wait().expect("it has ended"))
+}
+
+#[expect(clippy::disallowed_methods, reason = "tests have deadlines")]
+pub fn now() -> Instant {
+    Instant::now()
+}
+
+#[expect(clippy::disallowed_methods, reason = "pipes of a child are read beside the test")]
+fn spawn_thread(work: impl FnOnce() + Send + 'static) {
+    std::thread::spawn(work);
+}

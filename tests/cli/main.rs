@@ -1,0 +1,14 @@
+//! Black-box tests of the binary, one file a theme.
+
+mod harness;
+#[path = "../support/schema.rs"]
+mod schema;
+
+mod commands;
+mod crashes;
+mod exit_codes;
+mod job_lists;
+mod output;
+mod running;
+mod signals;
+mod tutorial;

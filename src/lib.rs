@@ -35,3 +35,5 @@ pub mod report;
 pub mod status;
 pub mod time;
 pub mod worker;
+
+pub use process::Process;

@@ -16,6 +16,7 @@
 //! stranger before somebody has waited for it, and the only one who waits for our children is this module.
 
 pub mod contain;
+mod exit_hook;
 pub mod guard;
 pub mod handle;
 mod inspect;
@@ -25,7 +26,7 @@ pub mod spawn;
 mod sys;
 
 pub use contain::{become_subreaper, close_inherited, parent_death_signal, sweep};
-//pub use handle::{Process, ProcessError};
+pub use handle::{Process, ProcessError};
 pub use inspect::{children_of, descendants, name_of};
 pub use reap::{Death, Reaper, Rusage};
 pub use signal::{Live, freeze_tree, kill_tree, terminate_tree, thaw_tree};

@@ -15,8 +15,9 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::time::Duration;
 
-/// A worker that was asked to end after it ignored the end of its input gets this long at most before it is killed.
-const TERM_SPAN_MAX: Duration = Duration::from_secs(1);
+/// A worker that should be gone gets this long at most: to end after its standard output has, or, when it ignored the
+/// end of its input, to hear that it is asked.
+const LEAVE_SPAN_MAX: Duration = Duration::from_secs(1);
 
 /// A built-in worker stops a cancelled command by itself, within the grace; so much more until we stop waiting for it.
 const CANCEL_SLACK: Duration = Duration::from_secs(2);
@@ -218,7 +219,11 @@ impl Pool {
                     self.set_timer(id, self.config.start_timeout);
                 }
             }
-            State::Draining => self.terminate(id, self.config.grace.min(TERM_SPAN_MAX)),
+            State::Mute => {
+                worker.blame = Some(format!("worker {} closed its standard output and lived on", id.0));
+                self.terminate(id, self.config.grace.min(LEAVE_SPAN_MAX));
+            }
+            State::Draining => self.terminate(id, self.config.grace.min(LEAVE_SPAN_MAX)),
             State::Terminating => self.kill(id),
             State::Killed => self.abandon(id),
         }
@@ -254,14 +259,14 @@ impl Pool {
         worker.generation.0 += 1;
     }
 
-    /// Its standard output is closed, so no answer can come any more. When it does not end by itself at once, it is ended.
+    /// Its standard output is closed, so no answer can come any more. It is most likely ending; if not, it is ended.
     pub(super) fn stdout_closed(&mut self, id: WorkerId) {
-        let worker = &mut self.workers[id.index()];
-        if worker.state.is_ending() {
+        if self.workers[id.index()].state.is_ending() {
             return;
         }
-        worker.blame.get_or_insert_with(|| format!("worker {} closed its standard output", id.0));
-        self.terminate(id, self.config.grace.min(TERM_SPAN_MAX));
+        self.leave_start(id, State::Mute);
+        self.withdraw(id);
+        self.set_timer(id, self.config.grace.min(LEAVE_SPAN_MAX));
     }
 
     pub(super) fn exited(&mut self, id: WorkerId, status: ExitStatus, unread: usize) {
@@ -269,11 +274,6 @@ impl Pool {
         self.withdraw(id);
         let before = self.stats.clone();
         let attempts_before = self.workers[id.index()].jobs_ended;
-        if self.workers[id.index()].blame.as_deref().is_some_and(|blame| blame.ends_with("closed its standard output"))
-        {
-            // It was on its way out when its output ended: how it ended says more.
-            self.workers[id.index()].blame = None;
-        }
         self.lose_flights(id, Some(status), unread);
         let worker = &self.workers[id.index()];
         let cost_a_job = worker.jobs_ended > attempts_before || self.stats.done() > before.done();

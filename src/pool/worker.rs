@@ -30,6 +30,8 @@ pub(super) enum State {
     },
     /// It takes jobs.
     Up,
+    /// Its standard output has ended: it should be gone in a moment.
+    Mute,
     /// Its standard input was closed: it should end by itself.
     Draining,
     /// It was asked to end.

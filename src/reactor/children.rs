@@ -18,6 +18,8 @@ pub(super) struct Child {
     stdout: Option<OwnedFd>,
     stderr: Option<OwnedFd>,
     outbox: Outbox,
+    /// What it had not read when its standard input broke.
+    unread_at_break: usize,
     /// Standard input is to be closed once the outbox is empty.
     closing: bool,
     /// Room in its pipe is being waited for.
@@ -53,6 +55,7 @@ impl Child {
             stdout: Some(spawned.stdout),
             stderr: Some(spawned.stderr),
             outbox: Outbox::default(),
+            unread_at_break: 0,
             closing: false,
             waiting: false,
         })
@@ -77,8 +80,12 @@ impl Child {
         let Some(stdin) = &self.stdin else { return };
         // A worker that reads no longer is about to end, or will be found out by its deadline: what it was sent is
         // dropped, and its death tells the rest.
+        let waiting = self.outbox.len();
         let broken = self.outbox.flush(stdin).is_err();
         if broken || (self.closing && self.outbox.len() == 0) {
+            if broken {
+                self.unread_at_break = waiting + in_pipe(stdin);
+            }
             self.stdin = None;
             self.waiting = false;
             return;
@@ -99,11 +106,10 @@ impl Child {
 
     /// How many of the bytes sent to it it has not read.
     pub(super) fn unread(&self) -> usize {
-        let Some(stdin) = &self.stdin else { return 0 };
-        let mut in_pipe: libc::c_int = 0;
-        // SAFETY: FIONREAD writes one int to where the pointer shows, which lives as long as the call.
-        let asked = unsafe { libc::ioctl(stdin.as_raw_fd(), libc::FIONREAD, &mut in_pipe) };
-        self.outbox.len() + if asked == 0 { usize::try_from(in_pipe).unwrap_or(0) } else { 0 }
+        match &self.stdin {
+            Some(stdin) => self.outbox.len() + in_pipe(stdin),
+            None => self.unread_at_break,
+        }
     }
 
     /// Reads once.
@@ -130,4 +136,12 @@ impl Child {
             };
         }
     }
+}
+
+/// Bytes in a pipe that nobody has read. They can be counted from the writing end, also when all readers are gone.
+fn in_pipe(pipe: &OwnedFd) -> usize {
+    let mut bytes: libc::c_int = 0;
+    // SAFETY: FIONREAD writes one int to where the pointer shows, which lives as long as the call.
+    let asked = unsafe { libc::ioctl(pipe.as_raw_fd(), libc::FIONREAD, &mut bytes) };
+    if asked == 0 { usize::try_from(bytes).unwrap_or(0) } else { 0 }
 }

@@ -87,6 +87,18 @@ impl Run {
         started
     }
 
+    /// Starts it with a standard output that is read by the test itself, or not at all.
+    pub fn start_piped(mut self) -> Piped {
+        self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = self.command.spawn().expect("the binary starts");
+        let mut stdin = child.stdin.take().expect("piped");
+        let bytes = self.stdin.unwrap_or_default();
+        spawn_thread(move || {
+            let _ = stdin.write_all(&bytes);
+        });
+        Piped { stdout: child.stdout.take(), child }
+    }
+
     /// Runs it to its end; standard input is empty when none was given.
     pub fn run(self) -> Done {
         self.start().finish()
@@ -145,6 +157,24 @@ impl Started {
         self.stderr.wait_for(|bytes| String::from_utf8_lossy(bytes).contains(text));
     }
 
+    /// Waits until a worker runs a command, and gives the command's pid.
+    pub fn await_grandchild(&self) -> i32 {
+        let mut found = None;
+        await_condition("a command runs", || {
+            found = children(self.pid()).into_iter().flat_map(children).next();
+            found.is_some()
+        });
+        found.expect("just found")
+    }
+
+    /// Waits until a process is in this state (`T`: stopped).
+    pub fn await_state(&self, pid: i32, state: char) {
+        await_condition("the process changes its state", || {
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with(state))
+        });
+    }
+
     /// Waits for its end.
     pub fn finish(mut self) -> Done {
         self.stdin = None;
@@ -157,6 +187,38 @@ impl Started {
         let stdout = self.stdout.all();
         let stderr = String::from_utf8_lossy(&self.stderr.all()).into_owned();
         Done { code: status.code(), signal: status.signal(), stdout, stderr, took }
+    }
+}
+
+/// A run whose standard output is in the hands of the test.
+pub struct Piped {
+    child: Child,
+    pub stdout: Option<std::process::ChildStdout>,
+}
+
+impl Piped {
+    pub fn signal(&self, signal: i32) {
+        let signal = nix::sys::signal::Signal::try_from(signal).expect("a signal");
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(self.child.id()).expect("a pid"));
+        nix::sys::signal::kill(pid, signal).expect("it is there");
+    }
+
+    /// Waits until the pipe is full: whoever writes to it has to wait for a reader.
+    pub fn await_blocked(&self) {
+        use std::os::fd::AsRawFd;
+        let pipe = self.stdout.as_ref().expect("not taken").as_raw_fd();
+        await_condition("the pipe is full", || {
+            let mut held: libc::c_int = 0;
+            // SAFETY: FIONREAD writes one int to where the pointer shows.
+            unsafe { libc::ioctl(pipe, libc::FIONREAD, &mut held) };
+            held >= 60_000
+        });
+    }
+
+    /// Waits for its end: the exit code, or 128 + the signal. Closes the pipe only after it.
+    pub fn wait(mut self) -> Option<i32> {
+        let status = wait(&mut self.child, now() + DEADLINE)?;
+        status.code().or(status.signal().map(|number| 128 + number))
     }
 }
 
@@ -321,4 +383,39 @@ pub fn now() -> Instant {
 #[expect(clippy::disallowed_methods, reason = "pipes of a child are read beside the test")]
 fn spawn_thread(work: impl FnOnce() + Send + 'static) {
     std::thread::spawn(work);
+}
+
+fn children(pid: i32) -> Vec<i32> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    text.split_whitespace().filter_map(|word| word.parse().ok()).collect()
+}
+
+/// Waits until no process has this in its command line (arguments end with NUL there); two seconds is what is promised.
+#[track_caller]
+pub fn await_gone(command_line: &str) {
+    await_condition("nothing is left", || !somebody_runs(command_line));
+}
+
+/// Whether a process has this in its command line.
+pub fn somebody_runs(command_line: &str) -> bool {
+    std::fs::read_dir("/proc").expect("/proc").flatten().any(|entry| {
+        std::fs::read(entry.path().join("cmdline"))
+            .is_ok_and(|bytes| String::from_utf8_lossy(&bytes).contains(command_line))
+    })
+}
+
+/// Looks again and again until something holds that no descriptor tells of.
+#[track_caller]
+pub fn await_condition(what: &str, mut holds: impl FnMut() -> bool) {
+    let until = now() + DEADLINE;
+    while !holds() {
+        assert!(now() < until, "it never came that {what}");
+        pause(Duration::from_millis(2));
+    }
+}
+
+/// Lets time pass, where time is what is under test or nothing else can be waited for.
+#[expect(clippy::disallowed_methods, reason = "the one door of the tests")]
+pub fn pause(span: Duration) {
+    std::thread::sleep(span);
 }

@@ -1,0 +1,108 @@
+//! Signals to the program: it stops cleanly, accounts for every job, and ends by the signal itself.
+
+use crate::harness::{Run, Started, counts};
+
+fn busy() -> Started {
+    let mut run = Run::json(["-w", "2", "--grace", "2s"]).start();
+    run.feed("echo done\nsleep 1000\nsleep 1000\nsleep 1000\nsleep 1000\n");
+    run.await_lines(1);
+    run
+}
+
+#[test]
+fn the_first_signal_stops_the_jobs_and_each_has_its_record() {
+    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
+        let run = busy();
+        run.signal(signal);
+        let done = run.finish();
+        assert_eq!(done.signal, Some(signal), "it ends by the signal: {}", done.stderr);
+        let statuses = done.statuses();
+        assert_eq!(statuses["ok"], 1);
+        assert_eq!(statuses.values().sum::<usize>(), 5, "{statuses:?}");
+        assert_eq!(statuses["cancelled"] + statuses["skipped"], 4, "{statuses:?}");
+    }
+}
+
+#[test]
+fn the_second_signal_kills_at_once() {
+    let mut run = Run::json(["-w", "1", "--grace", "1000s"]).start();
+    run.feed("echo x\ntrap '' TERM INT; echo up; while :; do sleep 1; done\n");
+    run.await_lines(1);
+    run.signal(libc::SIGTERM);
+    run.await_stderr("once more");
+    run.signal(libc::SIGTERM);
+    let done = run.finish();
+    assert_eq!(done.signal, Some(libc::SIGTERM));
+    assert_eq!(done.statuses(), counts([("ok", 1), ("cancelled", 1)]));
+}
+
+#[test]
+fn usr1_tells_what_is_running() {
+    let run = busy();
+    run.signal(libc::SIGUSR1);
+    run.await_stderr("sleep 1000");
+    run.signal(libc::SIGTERM);
+    run.finish();
+}
+
+#[test]
+fn a_hang_up_that_was_ignored_stays_ignored() {
+    let mut run = Run::json(["-w", "1"])
+        .with(|command| {
+            use std::os::unix::process::CommandExt;
+            // SAFETY: signal is async-signal-safe.
+            unsafe {
+                command.pre_exec(|| {
+                    libc::signal(libc::SIGHUP, libc::SIG_IGN);
+                    Ok(())
+                });
+            }
+        })
+        .start();
+    run.feed("echo a\n");
+    run.await_lines(1);
+    run.signal(libc::SIGHUP);
+    run.feed("echo b\n");
+    run.await_lines(2);
+    assert_eq!(run.finish().expect_code(0).statuses(), counts([("ok", 2)]));
+}
+
+#[test]
+fn ctrl_z_stops_the_jobs_and_their_clocks() {
+    let mut run = Run::json(["-w", "1", "--timeout", "1500ms"]).start();
+    run.feed("echo $$; sleep 1; echo end\necho next\n");
+    // Only a job that is running can be stopped: its shell is a child of the worker, which is a child of ours.
+    let job = run.await_grandchild();
+    run.signal(libc::SIGTSTP);
+    run.await_state(run.pid(), 'T');
+    run.await_state(job, 'T');
+    // Longer than the timeout; it is the pause that is under test.
+    crate::harness::pause(std::time::Duration::from_secs(2));
+    run.signal(libc::SIGCONT);
+    run.close();
+    let done = run.finish().expect_code(0);
+    assert_eq!(done.statuses(), counts([("ok", 2)]));
+}
+
+#[test]
+fn harmless_signals_change_nothing() {
+    let mut run = Run::json(["-w", "2"]).start();
+    for _ in 0..200 {
+        run.feed("true\n");
+        for signal in [libc::SIGWINCH, libc::SIGCONT, libc::SIGURG] {
+            run.signal(signal);
+        }
+    }
+    run.close();
+    assert_eq!(run.finish().expect_code(0).statuses(), counts([("ok", 200)]));
+}
+
+#[test]
+fn nothing_is_left_when_it_is_killed() {
+    let mut run = Run::json(["-w", "2"]).start();
+    run.feed("sleep 5151 & setsid sleep 5151 & echo up; sleep 5151\nsleep 5151\n");
+    let _ = run.await_grandchild();
+    run.signal(libc::SIGKILL);
+    assert_eq!(run.finish().signal, Some(libc::SIGKILL));
+    crate::harness::await_gone("sleep\u{0}5151");
+}

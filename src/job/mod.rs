@@ -11,6 +11,7 @@ mod lines;
 mod members;
 mod model;
 mod reader;
+mod shells;
 mod template;
 #[cfg(test)]
 mod tests;
@@ -20,4 +21,4 @@ pub use arguments::from_arguments;
 pub use label::LABEL_BYTES_MAX;
 pub use model::{Argument, Call, Command, Invalid, Job, JobOptions, UserId};
 pub use reader::{EXCERPT_BYTES_MAX, End, Entry, LINE_BYTES_MAX_DEFAULT, Reader};
-pub use template::Template;
+pub use template::{Template, TemplateError};

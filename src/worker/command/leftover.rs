@@ -73,5 +73,7 @@ fn has_entry(pid: Pid, entry: &CStr) -> bool {
 fn holds(pid: Pid, pipe: BorrowedFd) -> bool {
     let (Ok(stat), Ok(descriptors)) = (fstat(pipe), fs::read_dir(format!("/proc/{pid}/fd"))) else { return false };
     let link = format!("pipe:[{}]", stat.st_ino);
-    descriptors.flatten().any(|entry| fs::read_link(entry.path()).is_ok_and(|target| target.as_os_str() == link.as_str()))
+    descriptors
+        .flatten()
+        .any(|entry| fs::read_link(entry.path()).is_ok_and(|target| target.as_os_str() == link.as_str()))
 }

@@ -25,8 +25,8 @@ impl Pool {
     pub fn wants_job(&self) -> bool {
         self.input == Reading::Open
             && !self.output_is_behind
-            && self.queue.len() + self.delayed < QUEUE_JOBS_MAX
-            && (self.queued_bytes < QUEUE_BYTES_MAX || self.queue.len() + self.delayed == 0)
+            && self.queue.len() + self.delayed + self.locked.len() < QUEUE_JOBS_MAX
+            && (self.queued_bytes < QUEUE_BYTES_MAX || self.queue.len() + self.delayed + self.locked.len() == 0)
             && self.order.as_ref().is_none_or(|order| !order.window_is_full())
     }
 
@@ -51,8 +51,16 @@ impl Pool {
             self.needs.accepted(&job.id);
         }
         let state = JobState::Blocked(0);
-        let key =
-            self.jobs.insert(JobEntry { job, attempts: 0, suspect: false, state, bytes, retry_at: None, last: None });
+        let key = self.jobs.insert(JobEntry {
+            job,
+            attempts: 0,
+            suspect: false,
+            granted: false,
+            state,
+            bytes,
+            retry_at: None,
+            last: None,
+        });
         if let Some(order) = &mut self.order {
             order.accept(number, Some(key));
         }

@@ -30,7 +30,8 @@ impl Pool {
         for (key, entry) in self.jobs.iter() {
             assert_eq!(entry.state == JobState::Ready, ready.contains(&key), "{key:?} {:?}", entry.state);
             assert_eq!(entry.state == JobState::Sent, sent_once.contains(&key), "{key:?} {:?}", entry.state);
-            bytes += if entry.state == JobState::Ready { entry.bytes } else { 0 };
+            assert_eq!(entry.state == JobState::Locked, self.locked.get(&entry.job.number.0) == Some(&key));
+            bytes += if matches!(entry.state, JobState::Ready | JobState::Locked) { entry.bytes } else { 0 };
             delayed += usize::from(entry.state == JobState::Delayed);
             blocked += usize::from(matches!(entry.state, JobState::Blocked(_)));
             assert_eq!(entry.retry_at.is_some(), entry.state == JobState::Delayed);
@@ -86,6 +87,9 @@ impl Pool {
         }
         for (key, entry) in self.jobs.iter() {
             expect(entry.retry_at, Timer::Retry(key));
+        }
+        for (&ticket, &at) in &self.waits {
+            expect(at, Timer::Wait(ticket));
         }
         expect(self.stop_reading_at, Timer::StopReading);
         expect(self.give_up_waiting_at, Timer::GiveUpWaiting);

@@ -18,6 +18,8 @@ pub(super) enum Timer {
     Retry(JobKey),
     /// A slot may be filled again.
     Restart(WorkerId),
+    /// A worker waits no longer for shared state.
+    Wait(u64),
     /// The list has been read long enough for the sake of its records.
     StopReading,
     /// Everything was killed; nothing is waited for any longer.

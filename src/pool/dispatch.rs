@@ -27,7 +27,9 @@ impl Pool {
         while self.queue.len_ordinary() > 0 {
             let Some(&(_, worker)) = self.offers.first() else { break };
             let Some(key) = self.queue.pop() else { break };
-            self.send_job(worker, key);
+            if self.has_locks(key) {
+                self.send_job(worker, key);
+            }
         }
         self.fill_slots();
         self.recall_for_idle_workers();
@@ -43,6 +45,9 @@ impl Pool {
                 break;
             }
             let key = self.queue.pop_suspect().expect("one is there");
+            if !self.has_locks(key) {
+                continue;
+            }
             self.workers[worker.index()].alone = true;
             self.send_job(worker, key);
         }
@@ -59,10 +64,12 @@ impl Pool {
         if entry.suspect && load > 0 {
             return;
         }
-        self.workers[worker.index()].alone |= entry.suspect;
-        let taken = self.queue.take(priority(entry), key);
+        let (suspect, taken) = (entry.suspect, self.queue.take(priority(entry), key));
         assert!(taken, "a ready job is in the queue");
-        self.send_job(worker, key);
+        if self.has_locks(key) {
+            self.workers[worker.index()].alone |= suspect;
+            self.send_job(worker, key);
+        }
     }
 
     fn send_job(&mut self, id: WorkerId, key: JobKey) {
@@ -91,7 +98,9 @@ impl Pool {
         debug_assert_eq!(pushed, wire_id);
         worker.flights.get_mut(wire_id).expect("just pushed").end_offset = worker.sent + worker.outgoing.len() as u64;
         worker.jobs_sent += 1;
+        let generation = worker.generation;
         self.open_requests += 1;
+        self.hand_locks_over(key, id, generation, wire_id);
         self.begin_flights(id);
         self.offer(id);
     }

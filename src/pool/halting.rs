@@ -87,7 +87,10 @@ impl Pool {
         for key in waiting {
             let entry = self.jobs.get_mut(key);
             match entry.state {
-                JobState::Ready => self.queued_bytes -= entry.bytes,
+                JobState::Ready | JobState::Locked => {
+                    self.queued_bytes -= entry.bytes;
+                    self.forget_locks(key);
+                }
                 JobState::Delayed => {
                     self.delayed -= 1;
                     self.deadlines.clear(&mut entry.retry_at, Timer::Retry(key));

@@ -19,6 +19,8 @@ pub(super) struct JobEntry {
     pub(super) attempts: u32,
     /// It was in flight with others when a worker died, so its next attempt runs alone.
     pub(super) suspect: bool,
+    /// It holds its `locks`, so that it can be sent.
+    pub(super) granted: bool,
     pub(super) state: JobState,
     /// What it counts for against the limit of the queue.
     pub(super) bytes: usize,
@@ -35,6 +37,8 @@ pub(super) enum JobState {
     Blocked(u32),
     /// For the delay before its next attempt.
     Delayed,
+    /// For its locks.
+    Locked,
     /// For a worker.
     Ready,
     /// Sent to a worker: its flight knows the rest.

@@ -21,6 +21,7 @@
 //! | `queue`, `needs`, `order` | which job is next; who waits for whom; records in the order of the list |
 //! | `worker`, `flight` | a slot, its process, the requests open there, and which of them are begun |
 //! | `accept`, `dispatch`, `receive`, `judge`, `outcome` | the way of a job: in, to a worker, its answer, what that means, its record |
+//! | `shared`, `serving` | locks, values, queues and the like, asked for by workers; released when their holder ends |
 //! | `lifecycle`, `restart` | the way of a worker: start, ready, drain, death; restart intensity |
 //! | `stop`, `halting` | why and how a run is stopped |
 //! | `deadline`, `prefetch` | what must be looked at when; how many jobs are sent ahead |
@@ -44,6 +45,8 @@ mod queue;
 mod receive;
 mod request;
 mod restart;
+mod serving;
+mod shared;
 mod stats;
 mod stop;
 mod worker;
@@ -58,12 +61,12 @@ use crate::ids::WorkerId;
 use crate::job::UserId;
 use crate::time::{Now, Time};
 use deadline::{Deadlines, Timer};
-use job_table::JobTable;
+use job_table::{JobKey, JobTable};
 use needs::Needs;
 use order::Order;
 use queue::Queue;
 use restart::Restarts;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use stop::Stop;
 use worker::Worker;
 
@@ -82,6 +85,11 @@ pub struct Pool {
     /// Jobs that ended and whose dependants have not been looked at.
     just_ended: VecDeque<(UserId, bool)>,
     order: Option<Order>,
+    shared: shared::Shared,
+    /// Ends of waits for shared state, by ticket.
+    waits: BTreeMap<u64, Option<Time>>,
+    /// Jobs that wait for their `locks`, by number.
+    locked: BTreeMap<u64, JobKey>,
     workers: Vec<Worker>,
     /// Workers with room for a request, by how many are open there.
     offers: BTreeSet<(usize, WorkerId)>,
@@ -131,6 +139,9 @@ impl Pool {
             delayed: 0,
             needs: Needs::default(),
             just_ended: VecDeque::new(),
+            shared: shared::Shared::default(),
+            waits: BTreeMap::new(),
+            locked: BTreeMap::new(),
             order: config.keep_order.then(Order::default),
             workers: slots.clone().map(|id| Worker::new(id, config.max_message)).collect(),
             offers: BTreeSet::new(),
@@ -263,6 +274,11 @@ impl Pool {
                     slot.timer = None;
                     slot.state = worker::State::Empty;
                     self.empty.insert(worker);
+                }
+                Timer::Wait(ticket) => {
+                    self.waits.remove(&ticket);
+                    self.shared.timed_out(ticket);
+                    self.settle_shared();
                 }
                 Timer::StopReading => {
                     self.stop_reading_at = None;

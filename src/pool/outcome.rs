@@ -22,6 +22,8 @@ const RETRY_DELAY_MAX: Duration = Duration::from_secs(3600);
 impl Pool {
     /// Ends a request: a second attempt, or the record. A flight whose record was made before only ends.
     pub(super) fn end_flight(&mut self, id: WorkerId, wire_id: u64, mut flight: Flight, ending: Ending<'_>) {
+        let well = matches!(ending, Ending::Answered(_)) && flight.cancel < Some(Cancel::Timeout);
+        self.release_shared(id, wire_id, well);
         let Some(key) = flight.job.take() else { return };
         let recalled = matches!(&ending, Ending::Answered(Outcome::Error(error)) if was_not_begun(error));
         let never_begun = flight.begun.is_none() || recalled;
@@ -205,6 +207,7 @@ impl Pool {
             }
             lost.push((wire_id, flight));
         }
+        self.release_all_shared(id);
         let begun = lost.iter().filter(|(_, flight)| flight.begun.is_some() && flight.job.is_some()).count();
         // From the newest to the oldest, because those that go back are put in front.
         for (wire_id, flight) in lost.into_iter().rev() {

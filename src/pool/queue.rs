@@ -9,6 +9,8 @@ use std::collections::{BTreeMap, VecDeque};
 pub(super) struct Queue {
     lanes: BTreeMap<Reverse<i64>, VecDeque<JobKey>>,
     suspects: VecDeque<JobKey>,
+    /// Jobs that hold their locks: the sooner they run, the shorter others wait.
+    granted: VecDeque<JobKey>,
     len: usize,
 }
 
@@ -25,6 +27,12 @@ impl Queue {
         self.len += 1;
     }
 
+    /// Adds a job that holds its locks.
+    pub(super) fn push_granted(&mut self, key: JobKey) {
+        self.granted.push_back(key);
+        self.len += 1;
+    }
+
     /// Adds a suspect.
     pub(super) fn push_suspect(&mut self, key: JobKey) {
         self.suspects.push_back(key);
@@ -33,6 +41,10 @@ impl Queue {
 
     /// The next job that may run beside others.
     pub(super) fn pop(&mut self) -> Option<JobKey> {
+        if let Some(key) = self.granted.pop_front() {
+            self.len -= 1;
+            return Some(key);
+        }
         let mut lane = self.lanes.first_entry()?;
         let key = lane.get_mut().pop_front();
         // An empty lane of another priority than the usual one would cost every later look-up.
@@ -71,7 +83,7 @@ impl Queue {
     /// Takes one certain job out of turn; whether it was there.
     pub(super) fn take(&mut self, priority: i64, key: JobKey) -> bool {
         let lane = self.lanes.entry(Reverse(priority)).or_default();
-        let found = [lane, &mut self.suspects].into_iter().any(|jobs| {
+        let found = [lane, &mut self.suspects, &mut self.granted].into_iter().any(|jobs| {
             let at = jobs.iter().position(|&waiting| waiting == key);
             at.and_then(|at| jobs.remove(at)).is_some()
         });
@@ -91,7 +103,7 @@ impl Queue {
 
     /// All of them, for the check of cross-references.
     pub(super) fn iter(&self) -> impl Iterator<Item = JobKey> {
-        self.lanes.values().flatten().chain(&self.suspects).copied()
+        self.lanes.values().flatten().chain(&self.suspects).chain(&self.granted).copied()
     }
 }
 
@@ -113,7 +125,16 @@ mod tests {
                     options: None,
                 };
                 let state = JobState::Ready;
-                table.insert(JobEntry { job, attempts: 0, suspect: false, state, bytes: 0, retry_at: None, last: None })
+                table.insert(JobEntry {
+                    job,
+                    attempts: 0,
+                    suspect: false,
+                    granted: false,
+                    state,
+                    bytes: 0,
+                    retry_at: None,
+                    last: None,
+                })
             })
             .collect()
     }

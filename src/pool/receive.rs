@@ -6,7 +6,7 @@ use super::lifecycle::StartFailure;
 use super::worker::State;
 use super::{Notice, Pool};
 use crate::ids::WorkerId;
-use crate::protocol::{Line, LineDecoder, METHOD_NOT_FOUND, Message, Outcome, ReadyParams, encode};
+use crate::protocol::{Line, LineDecoder, Message, Outcome, ReadyParams};
 use crate::record::Printed;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -74,9 +74,8 @@ impl Pool {
                 false
             }
             Message::Notification { method, params } => self.receive_notification(id, &method, params),
-            Message::Request { id: request, method, .. } => {
-                let message = format!("supervisor does not serve {method}");
-                self.say(id, |out| encode::error(out, request.get(), METHOD_NOT_FOUND, &message));
+            Message::Request { id: request, method, params } => {
+                self.serve(id, request.get(), &method, params.map_or("{}", RawValue::get));
                 false
             }
         }
@@ -151,12 +150,12 @@ impl Pool {
         }
     }
 
-    /// A function that was asked to stop cannot be stopped: there is no use in waiting for it.
+    /// Where a function is that was asked to stop. When it cannot be stopped, there is no use in waiting for it.
     fn receive_stuck(&mut self, id: WorkerId, params: &str) {
         let Ok(stuck) = serde_json::from_str::<Stuck>(params) else { return };
         let Some(flight) = self.workers[id.index()].flights.get_mut(stuck.id) else { return };
         flight.said.get_or_insert_default().stuck = Some(stuck.traceback);
-        if flight.cancel >= Some(super::flight::Cancel::Timeout) {
+        if !stuck.interruptible && flight.cancel >= Some(super::flight::Cancel::Timeout) {
             self.give_flight_up(id, stuck.id);
         }
     }
@@ -234,6 +233,9 @@ enum Data<'a> {
 #[derive(Deserialize)]
 struct Stuck {
     id: u64,
+    /// It may still notice that it was asked to stop.
+    #[serde(default)]
+    interruptible: bool,
     traceback: String,
 }
 

@@ -112,7 +112,8 @@ fn what_cannot_be_started_fails_alone_and_says_why() {
         ("text", json!([text]), 126, "EACCES"),
         ("long", json!(["true", "x".repeat(200_000)]), 126, "E2BIG"),
     ];
-    let mut list: String = jobs.iter().map(|(id, command, ..)| format!("{}\n", json!({"id": id, "command": command}))).collect();
+    let mut list: String =
+        jobs.iter().map(|(id, command, ..)| format!("{}\n", json!({"id": id, "command": command}))).collect();
     list.push_str("{\"id\":\"good\",\"command\":[\"true\"]}\n");
     let done = Run::json(["-w", "2"]).stdin(list).run().expect_code(1);
     let records = done.by_id();

@@ -27,7 +27,8 @@ fn code_2_for_usage_and_nothing_ran() {
 
 #[test]
 fn code_3_when_part_of_the_list_is_no_job_and_the_rest_ran() {
-    let done = Run::json(["--input", "json"]).stdin("{\"command\":[\"true\"]}\n{oops\n{\"command\":[\"false\"]}\n").run();
+    let done =
+        Run::json(["--input", "json"]).stdin("{\"command\":[\"true\"]}\n{oops\n{\"command\":[\"false\"]}\n").run();
     let done = done.expect_code(3);
     let statuses: Vec<_> = done.by_id().into_values().map(|record| record["status"].clone()).collect();
     assert_eq!(statuses, ["ok", "invalid", "failed"]);

@@ -272,7 +272,14 @@ impl Done {
     /// Insists on an exit code.
     #[track_caller]
     pub fn expect_code(self, code: i32) -> Self {
-        assert_eq!(self.code, Some(code), "signal {:?}\nstdout:\n{}\nstderr:\n{}", self.signal, self.text(), self.stderr);
+        assert_eq!(
+            self.code,
+            Some(code),
+            "signal {:?}\nstdout:\n{}\nstderr:\n{}",
+            self.signal,
+            self.text(),
+            self.stderr
+        );
         self
     }
 }

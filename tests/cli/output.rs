@@ -15,7 +15,8 @@ fn text_holds_what_commands_said_and_nothing_else() {
 #[test]
 fn outputs_of_jobs_are_never_mixed() {
     let job = "for i in 1 2 3 4 5 6 7 8; do printf \"$0 half\"; echo \" $i\"; done";
-    let list: String = (0..40).map(|n| format!("{}\n", serde_json::json!({"command": ["sh", "-c", job, format!("j{n}")]}))).collect();
+    let list: String =
+        (0..40).map(|n| format!("{}\n", serde_json::json!({"command": ["sh", "-c", job, format!("j{n}")]}))).collect();
     let done = Run::text(["-w", "4"]).stdin(list).run().expect_code(0);
     let text = done.text();
     let lines: Vec<_> = text.lines().collect();
@@ -38,7 +39,8 @@ fn a_failure_shows_its_cause_and_its_standard_error() {
 
 #[test]
 fn tags_name_the_job_on_each_line() {
-    let done = Run::text(["-k", "--tag", "-w", "1", "--", "printf", "1\\n2\\n%.0s"]).stdin("a\nb\n").run().expect_code(0);
+    let done =
+        Run::text(["-k", "--tag", "-w", "1", "--", "printf", "1\\n2\\n%.0s"]).stdin("a\nb\n").run().expect_code(0);
     assert_eq!(done.text(), "a\t1\na\t2\nb\t1\nb\t2\n");
 }
 
@@ -72,7 +74,8 @@ fn dry_run_shows_and_runs_nothing() {
 
 #[test]
 fn a_reader_that_leaves_ends_the_run_with_code_6() {
-    let mut run = Run::json(["-w", "2", "--grace", "1s"]).stdin("echo x; sleep 0.01\n".repeat(3000)).with(|_| ()).start_piped();
+    let mut run =
+        Run::json(["-w", "2", "--grace", "1s"]).stdin("echo x; sleep 0.01\n".repeat(3000)).with(|_| ()).start_piped();
     let mut line = String::new();
     BufReader::new(run.stdout.take().unwrap()).read_line(&mut line).unwrap();
     assert!(line.contains("\"ok\""));

@@ -1,0 +1,194 @@
+//! Locks: one holder, a line of waiters, and jobs that are held back until they have all of theirs.
+
+use super::params::{Params, Refusal};
+use super::{Asked, Effect, Kind, NOT_HELD, Party, Shared, Waiter, acquired, deadlock, timed_out_acquiring};
+use serde_json::json;
+use std::collections::VecDeque;
+
+#[derive(Debug, Default)]
+pub(super) struct Lock {
+    holder: Option<Party>,
+    /// The last holder ended without releasing it.
+    orphaned: bool,
+    waiters: VecDeque<Claim>,
+}
+
+/// A place in the line.
+#[derive(Debug)]
+enum Claim {
+    Request(Waiter),
+    /// A job that needs all of these, by its number.
+    Job {
+        number: u64,
+        names: Box<[Box<str>]>,
+    },
+}
+
+impl Shared {
+    pub(super) fn lock_acquire(&mut self, asked: &Asked<'_>, params: &Params<'_>) -> Result<(), Refusal> {
+        let name = params.name.as_ref();
+        let lock = self.locks.entry(name.into()).or_default();
+        if lock.holder.is_none() {
+            lock.holder = Some(asked.party);
+            let orphaned = std::mem::take(&mut lock.orphaned);
+            self.engaged.insert((asked.party, Kind::Lock, name.into()));
+            self.answer(asked.party, asked.id, acquired(orphaned));
+        } else if params.is_impatient() {
+            self.answer(asked.party, asked.id, timed_out_acquiring());
+        } else if params.timeout().is_none() && self.would_deadlock(asked.party, name) {
+            return Err(deadlock(name));
+        } else {
+            let waiter = self.wait(asked, Kind::Lock, params);
+            self.locks.get_mut(name).expect("it is there").waiters.push_back(Claim::Request(waiter));
+        }
+        Ok(())
+    }
+
+    /// Follows the chain from a lock to its holder, to the lock that one waits for, and so on. Each party waits for one
+    /// lock at most, so the chain has an end unless it comes back to where it began.
+    fn would_deadlock(&self, asker: Party, name: &str) -> bool {
+        let mut name: &str = name;
+        for _ in 0..=self.waits.len() {
+            let Some(holder) = self.locks.get(name).and_then(|lock| lock.holder) else { return false };
+            if holder == asker {
+                return true;
+            }
+            let Some(next) = self.waits_for(holder) else { return false };
+            name = next;
+        }
+        true
+    }
+
+    /// The lock that a party waits for without a limit in time.
+    fn waits_for(&self, party: Party) -> Option<&str> {
+        let range = self.engaged.range((party, Kind::Lock, Box::default())..);
+        let names = range.take_while(|(other, kind, _)| *other == party && *kind == Kind::Lock).map(|(.., name)| name);
+        names.map(AsRef::as_ref).find(|name| {
+            self.locks.get(*name).is_some_and(|lock| {
+                lock.waiters
+                    .iter()
+                    .any(|claim| matches!(claim, Claim::Request(w) if w.party == party && !w.has_timeout))
+            })
+        })
+    }
+
+    pub(super) fn lock_release(&mut self, asked: &Asked<'_>, params: &Params<'_>) -> Result<(), Refusal> {
+        let name = params.name.as_ref();
+        if self.locks.get(name).and_then(|lock| lock.holder) != Some(asked.party) {
+            return Err((NOT_HELD, format!("lock {name:?} is not held by the one who releases it")));
+        }
+        self.engaged.remove(&(asked.party, Kind::Lock, name.into()));
+        self.answer(asked.party, asked.id, json!({}));
+        self.lock_free(name, false);
+        Ok(())
+    }
+
+    /// The lock has no holder any more: the first in line that can take it does.
+    fn lock_free(&mut self, name: &str, orphaned: bool) {
+        let Some(lock) = self.locks.get_mut(name) else { return };
+        lock.holder = None;
+        lock.orphaned |= orphaned;
+        let mut at = 0;
+        while let Some(claim) = self.locks.get(name).and_then(|lock| lock.waiters.get(at)) {
+            match claim {
+                Claim::Request(_) => {
+                    let lock = self.locks.get_mut(name).expect("it is there");
+                    let Some(Claim::Request(waiter)) = lock.waiters.remove(at) else { unreachable!("just seen") };
+                    lock.holder = Some(waiter.party);
+                    let orphaned = std::mem::take(&mut lock.orphaned);
+                    self.answer_waiter(&waiter, Kind::Lock, name, acquired(orphaned));
+                    self.engaged.insert((waiter.party, Kind::Lock, name.into()));
+                    return;
+                }
+                // It may need others too; while it does not have them, those behind it need not wait.
+                Claim::Job { number, names } => {
+                    let (number, names) = (*number, names.clone());
+                    if self.take_all(number, &names) {
+                        self.effects.push_back(Effect::Granted(number));
+                        return;
+                    }
+                    at += 1;
+                }
+            }
+        }
+    }
+
+    /// A job that needs locks takes all of them at once, or stands in line for each.
+    pub(in crate::pool) fn claim(&mut self, number: u64, names: &[Box<str>]) -> bool {
+        for name in names {
+            self.locks.entry(name.clone()).or_default();
+        }
+        if self.take_all(number, names) {
+            return true;
+        }
+        for name in names {
+            let claim = Claim::Job { number, names: names.into() };
+            self.locks.get_mut(name).expect("just made").waiters.push_back(claim);
+        }
+        false
+    }
+
+    fn take_all(&mut self, number: u64, names: &[Box<str>]) -> bool {
+        if names.iter().any(|name| self.locks.get(name).is_some_and(|lock| lock.holder.is_some())) {
+            return false;
+        }
+        let party = Party::Waiting(number);
+        for name in names {
+            let lock = self.locks.get_mut(name).expect("made when it was claimed");
+            lock.holder = Some(party);
+            lock.orphaned = false;
+            lock.waiters.retain(|claim| !matches!(claim, Claim::Job { number: other, .. } if *other == number));
+            self.engaged.insert((party, Kind::Lock, name.clone()));
+        }
+        true
+    }
+
+    /// A job that has its locks was handed to a worker: it holds them under another name now.
+    pub(in crate::pool) fn hand_over(&mut self, number: u64, names: &[Box<str>], party: Party) {
+        for name in names {
+            if let Some(lock) = self.locks.get_mut(name).filter(|lock| lock.holder == Some(Party::Waiting(number))) {
+                lock.holder = Some(party);
+                self.engaged.remove(&(Party::Waiting(number), Kind::Lock, name.clone()));
+                self.engaged.insert((party, Kind::Lock, name.clone()));
+            }
+        }
+    }
+
+    /// A job will not be begun: it neither holds nor waits.
+    pub(in crate::pool) fn forget_job(&mut self, number: u64, names: &[Box<str>]) {
+        for name in names {
+            if let Some(lock) = self.locks.get_mut(name) {
+                lock.waiters.retain(|claim| !matches!(claim, Claim::Job { number: other, .. } if *other == number));
+            }
+        }
+        self.party_ended(Party::Waiting(number), true);
+    }
+
+    pub(super) fn lock_timed_out(&mut self, name: &str, ticket: super::Ticket) {
+        let Some(lock) = self.locks.get_mut(name) else { return };
+        let at = lock.waiters.iter().position(|claim| matches!(claim, Claim::Request(w) if w.ticket == ticket));
+        if let Some(Claim::Request(waiter)) = at.and_then(|at| lock.waiters.remove(at)) {
+            self.engaged.remove(&(waiter.party, Kind::Lock, name.into()));
+            self.answer(waiter.party, &waiter.id, timed_out_acquiring());
+        }
+    }
+
+    pub(super) fn lock_party_ended(&mut self, name: &str, party: Party, well: bool) {
+        let Some(lock) = self.locks.get_mut(name) else { return };
+        let held = lock.holder == Some(party);
+        let mut gone = Vec::new();
+        lock.waiters.retain(|claim| match claim {
+            Claim::Request(waiter) if waiter.party == party => {
+                gone.push(waiter.clone());
+                false
+            }
+            _ => true,
+        });
+        for waiter in gone {
+            self.end_wait(&waiter, Kind::Lock, name);
+        }
+        if held {
+            self.lock_free(name, !well);
+        }
+    }
+}

@@ -1,6 +1,7 @@
 """The Python worker of supervisor: runs functions of a user's module, one JSON-RPC message a line.
 
-Started by supervisor as `python3 -c LOADER CONCURRENCY SPEC`; LOADER runs this text, which comes in the environment.
+Started by supervisor as `python3 -c LOADER CONCURRENCY SPEC`; LOADER runs this text, which comes in the environment
+(so that `ps` shows a short line) and leaves it.
 SPEC is FILE[:FUNCTION] or MODULE[:FUNCTION]. Needs nothing but the standard library of Python 3.8 or newer.
 
 What it owns: the channel. Before any code of the user runs, descriptors 0 and 1 are moved to private places;
@@ -848,8 +849,8 @@ class Serial(Worker):
         It holds `reading` only while it reads; the main thread asks for it by a byte in the wake pipe.
         """
         while not self.ended:
-            self.nudge.acquire(True, WATCH_AFTER)
             begun = self.begun
+            self.nudge.acquire(True, WATCH_AFTER)
             with self.reading:  # held by the main thread for as long as it waits for input: no wake-ups when idle
                 if self.ended:
                     return

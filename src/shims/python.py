@@ -18,7 +18,8 @@ Messages to supervisor, besides answers. JOB is the id of the request that is ru
     ready       {"protocol":1,"name":"python","pid":P,"concurrency":M,"prefetch":true,"batch":true}   the first line
     failed      {"message":"...","traceback":"..."}       instead of ready; the process then exits with 1
     output      {"id":JOB,"stream":"stdout"|"stderr","data":"text" | {"base64":"..."}}    no "id": the worker's own
-    stuck       {"id":JOB,"traceback":"..."}              a cancelled job cannot be interrupted; where it is
+    stuck       {"id":JOB,"interruptible":false,"traceback":"..."}    a cancelled job still runs; where it is. False: it
+                 is a plain function, and waiting for it to notice is no use
     progress    {"id":JOB,"done":N,"total":N|null,"message":"..."|null}
     log         {"id":JOB,"level":"error"|"warning"|"info"|"debug","message":"..."}
 
@@ -43,6 +44,11 @@ Requests to supervisor, with ids "py-1", "py-2", ...; each has "name" and "job":
 Error -32010 to any that waits: waiting would be a deadlock.
 """
 
+import sys
+
+if sys.path and sys.path[0] == "":  # put there by -c; a user's json.py must not become ours
+    del sys.path[0]
+
 import _thread
 import atexit
 import collections
@@ -56,7 +62,6 @@ import json.scanner
 import os
 import select
 import signal
-import sys
 import threading
 import traceback
 import types
@@ -64,6 +69,7 @@ import types
 PROTOCOL = 1
 SHIM = __spv_file__ if "__spv_file__" in globals() else __file__  # noqa: F821 (set by the loader)
 WATCH_AFTER = 0.02  # seconds after which a running job is watched
+STUCK_AFTER = 0.3  # seconds a cancelled coroutine may take before its place is told
 STREAM_EVERY = 0.1  # seconds between two deliveries of what a watched job prints
 PENDING_OUTPUT = 1 << 18  # characters printed that are kept before they are sent
 MAX_TRACEBACK = 1 << 16
@@ -212,10 +218,14 @@ def _cancelled(begun):
 
 
 def stack_of(frame):
-    """The stack of a frame, oldest call first, from the user's first frame on."""
+    """The stack of a frame, oldest call first, from the user's first frame on; empty when there is none."""
     stack = traceback.extract_stack(frame)
-    while stack and _is_ours(stack[0].filename):
-        stack.pop(0)
+    while stack and _is_ours(stack[-1].filename):  # waiting inside a lock of ours: its caller is the place
+        stack.pop()
+    first = max((at + 1 for at, one in enumerate(stack) if one.filename == SHIM), default=0)
+    stack = stack[first:] if first else []
+    if not stack:
+        return ""
     return _shorten("Traceback (most recent call last):\n" + "".join(traceback.format_list(stack)), MAX_TRACEBACK)
 
 
@@ -686,10 +696,10 @@ class Worker:
         waiter.forget = lambda: self.waiters.pop(name, None)
         self.channel.request(name, method, params)
 
-    def stuck(self, job, trace):
-        """A cancelled job that cannot be interrupted: its record gets the place, before the worker is killed."""
+    def stuck(self, job, trace, interruptible):
+        """A cancelled job that still runs: its record gets the place, before the worker is killed."""
         self.channel.deliver()
-        self.channel.notify("stuck", {"id": job, "traceback": trace})
+        self.channel.notify("stuck", {"id": job, "interruptible": interruptible, "traceback": trace})
         faulthandler.unregister(signal.SIGTERM)  # it would tell the same again, less readably
 
 
@@ -723,6 +733,7 @@ class Serial(Worker):
         self.reading = _thread.allocate_lock()
         self.nudge = _thread.allocate_lock()
         self.nudge.acquire()
+        self.wanted = False
         self.others_wait = 0
         self.loop = None
         self.task = None
@@ -747,11 +758,13 @@ class Serial(Worker):
     def pull(self, enough):
         """The main thread reads, unless `enough()` says that the watcher has already. False at the end."""
         if not self.reading.acquire(False):
+            self.wanted = True  # a byte alone could be taken by a watcher that then comes back sooner than we
             try:
                 os.write(self.wake_in, b"x")
             except BlockingIOError:
                 pass
             self.reading.acquire()
+            self.wanted = False
         try:
             return bool(enough()) or (not self.ended and self.receive())
         finally:
@@ -838,6 +851,8 @@ class Serial(Worker):
             self.loop = asyncio.new_event_loop()
             asyncio.set_event_loop(self.loop)
         self.task = self.loop.create_task(whole())
+        if self.cancel_asked is not None and self.cancel_asked == self.current:
+            self.interrupt(self.current, self.task)
         try:
             return self.loop.run_until_complete(self.task)
         finally:
@@ -846,7 +861,7 @@ class Serial(Worker):
     def watch(self):
         """The second thread: sleeps while the main thread waits for input, reads while one job takes long.
 
-        It holds `reading` only while it reads; the main thread asks for it by a byte in the wake pipe.
+        It holds `reading` only while it reads; the main thread asks for it by `wanted` and a byte in the wake pipe.
         """
         while not self.ended:
             begun = self.begun
@@ -859,7 +874,7 @@ class Serial(Worker):
                 self.read_for_main()
 
     def read_for_main(self):
-        while not self.ended:
+        while not self.ended and not self.wanted:
             ready, _, _ = select.select([self.channel.incoming, self.wake_out], [], [], STREAM_EVERY)
             if self.wake_out in ready:
                 os.read(self.wake_out, 4096)
@@ -881,13 +896,19 @@ class Serial(Worker):
                 return
         if self.current != job or job is None:
             return
-        self.cancel_asked = job
-        task = self.task
-        if task is None:
-            self.stuck(job, stack_of(sys._current_frames()[self.main]))
+        self.cancel_asked = job  # first, so that a task that is just being made sees it
+        self.interrupt(job, self.task)
+
+    def interrupt(self, job, task):
+        if task is not None:
+            self.loop.call_soon_threadsafe(task.cancel)
+            _after(STUCK_AFTER, lambda: self.task is task and self.stuck(job, _task_stack(task, self.main), True))
             return
-        self.loop.call_soon_threadsafe(task.cancel)
-        _after(0.3, lambda: self.task is task and self.stuck(job, _task_stack(task, self.main)))
+        frame = sys._current_frames()[self.main]
+        if stack_of(frame):
+            self.stuck(job, stack_of(frame), False)
+        else:  # not in the function yet, or not any more
+            _after(STUCK_AFTER, lambda: self.current == job and self.task is None and self.interrupt(job, None))
 
     def current_job(self):
         return self.current
@@ -1073,8 +1094,8 @@ class Concurrent(Worker):
                     self.changed.wait()
                     self.idle_threads -= 1
                 job = self.work.popleft()
+                job.thread = threading.get_ident()
             RUNNING.set(job)
-            job.thread = threading.get_ident()
             try:
                 result = job.call()
                 if hasattr(result, "__await__"):
@@ -1142,14 +1163,33 @@ class Concurrent(Worker):
                 job = self.running.get(wanted)
             except TypeError:
                 return
-        if job is None:
-            return
-        job.cancelled = True
-        if job.thread is not None:
-            self.stuck(job.id, stack_of(sys._current_frames()[job.thread]))
+            if job is None:
+                return
+            job.cancelled = True
+            waiting = job in self.work  # no thread has taken it yet
+            if waiting:
+                self.work.remove(job)
+        if waiting:
+            self.channel.fail(wanted, _cancelled(False))
+            self.finish(job)
+        elif job.thread is not None:
+            self.locate(job)
         elif self.loop is not None:
             self.loop.call_soon_threadsafe(lambda: job.task and job.task.cancel())
-            _after(0.3, lambda: job.done or self.stuck(job.id, _task_stack(job.task, self.main)))
+            _after(STUCK_AFTER, lambda: self.locate(job))
+
+    def locate(self, job):
+        """Tells where a cancelled job is that still runs."""
+        if job.done:
+            return
+        if job.task is not None:
+            self.stuck(job.id, _task_stack(job.task, self.main), True)
+            return
+        frame = sys._current_frames().get(job.thread or self.main)
+        if frame is not None and stack_of(frame):
+            self.stuck(job.id, stack_of(frame), False)
+        else:  # not in the function yet, or not any more
+            _after(STUCK_AFTER, lambda: self.locate(job))
 
     def current_job(self):
         job = RUNNING.get()
@@ -1507,8 +1547,6 @@ def _offer_module():
 
 def _prepare_path(place):
     """Puts the directory in front of the search path in which a user expects imports to be looked for."""
-    if sys.path and sys.path[0] == "":
-        sys.path.pop(0)
     if not getattr(sys.flags, "safe_path", False):
         sys.path.insert(0, os.path.dirname(os.path.realpath(place)) if _is_file(place) else os.getcwd())
 

@@ -1,0 +1,106 @@
+//! The shims: what runs a user's functions as jobs, embedded in this program. Owns how an interpreter is started with
+//! them; never reads the user's files: a shim says itself what is wrong with them, before it says `ready`.
+
+mod table;
+
+pub use table::{LANGUAGES, Language, NODE, PYTHON};
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+
+/// The variable that carries a shim's text to its loader, which takes it out of the environment again.
+const SHIM_VARIABLE: &str = "SPV_SHIM";
+
+/// How a worker for functions is started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Launch {
+    /// Program and arguments; never empty.
+    pub argv: Vec<OsString>,
+    /// Variables to set for it.
+    pub env: Vec<(OsString, OsString)>,
+    /// The function called by jobs that name none.
+    pub default_method: Option<String>,
+}
+
+/// The worker for `--python FILE_OR_MODULE[:FUNCTION]`.
+pub fn python(spec: &OsStr, interpreter: &OsStr, concurrency: u32) -> Result<Launch, String> {
+    launch(&PYTHON, spec, interpreter, concurrency)
+}
+
+/// The worker for `--node FILE[:FUNCTION]`.
+pub fn node(spec: &OsStr, interpreter: &OsStr, concurrency: u32) -> Result<Launch, String> {
+    launch(&NODE, spec, interpreter, concurrency)
+}
+
+fn launch(language: &Language, spec: &OsStr, interpreter: &OsStr, concurrency: u32) -> Result<Launch, String> {
+    let (place, function) = split_spec(spec);
+    if place.is_empty() {
+        return Err(format!("--{} needs a file, as in tasks:function, not {:?}", language.name, spec));
+    }
+    let mut argv: Vec<OsString> = language.prefix.iter().map(Into::into).collect();
+    argv.push(interpreter.into());
+    argv.extend(language.flags.iter().map(Into::into));
+    argv.push(language.loader.trim_end().into());
+    argv.push(concurrency.to_string().into());
+    argv.push(spec.into());
+    let env = vec![(SHIM_VARIABLE.into(), language.shim.into())];
+    Ok(Launch { argv, env, default_method: function.map(str::to_owned) })
+}
+
+/// Splits `FILE_OR_MODULE[:FUNCTION]`. A colon belongs to the file's name unless a dotted name follows the last one.
+pub fn split_spec(spec: &OsStr) -> (&OsStr, Option<&str>) {
+    let bytes = spec.as_bytes();
+    let Some(colon) = memchr::memrchr(b':', bytes) else { return (spec, None) };
+    match std::str::from_utf8(&bytes[colon + 1..]) {
+        Ok(name) if name.split('.').all(is_identifier) => (OsStr::from_bytes(&bytes[..colon]), Some(name)),
+        _ => (spec, None),
+    }
+}
+
+fn is_identifier(part: &str) -> bool {
+    let mut letters = part.chars();
+    letters.next().is_some_and(|c| c.is_alphabetic() || c == '_' || c == '$')
+        && letters.all(|c| c.is_alphanumeric() || c == '_' || c == '$')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn split(spec: &str) -> (&OsStr, Option<&str>) {
+        split_spec(OsStr::new(spec))
+    }
+
+    #[test]
+    fn a_dotted_name_after_the_last_colon_is_the_function() {
+        assert_eq!(split("tasks.py"), (OsStr::new("tasks.py"), None));
+        assert_eq!(split("tasks.py:inc"), (OsStr::new("tasks.py"), Some("inc")));
+        assert_eq!(split("a.b:Class.method"), (OsStr::new("a.b"), Some("Class.method")));
+        assert_eq!(split("dir:1/tasks.py"), (OsStr::new("dir:1/tasks.py"), None));
+        assert_eq!(split("dir:x/tasks.py:f"), (OsStr::new("dir:x/tasks.py"), Some("f")));
+        assert_eq!(split("tasks.py:"), (OsStr::new("tasks.py:"), None));
+        assert_eq!(split("tugas.py:tugás"), (OsStr::new("tugas.py"), Some("tugás")));
+    }
+
+    #[test]
+    fn the_text_goes_into_the_environment_and_the_spec_comes_last() {
+        let launch = python(OsStr::new("t.py:f"), OsStr::new("/venv/bin/python"), 3).expect("a launch");
+        assert_eq!(launch.argv[0], "/venv/bin/python");
+        assert_eq!(launch.argv[launch.argv.len() - 2..], ["3", "t.py:f"]);
+        assert_eq!(launch.default_method.as_deref(), Some("f"));
+        assert_eq!(launch.env.len(), 1);
+    }
+
+    #[test]
+    fn a_spec_without_a_file_is_refused() {
+        assert!(node(OsStr::new(":f"), OsStr::new("node"), 1).unwrap_err().contains("--node"));
+    }
+
+    #[test]
+    fn each_text_fits_into_one_variable_and_one_argument() {
+        for language in LANGUAGES {
+            assert!(language.shim.len() < 120 * 1024, "{} is over what one string of execve may hold", language.name);
+            assert_eq!(language.loader.trim_end().lines().count(), 1);
+        }
+    }
+}

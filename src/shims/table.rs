@@ -1,0 +1,41 @@
+//! The languages whose functions can be jobs: one row each.
+
+/// How the functions of one language are run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Language {
+    /// The name in `ready`, and of the command line's flag.
+    pub name: &'static str,
+    /// The interpreter when none is named.
+    pub interpreter: &'static str,
+    /// Words in front of the interpreter; a shell that sorts out descriptors, where the language cannot.
+    pub(super) prefix: &'static [&'static str],
+    /// Words between the interpreter and the loader.
+    pub(super) flags: &'static [&'static str],
+    /// A line of code that runs the shim's text, which it finds in the environment.
+    pub(super) loader: &'static str,
+    /// The shim.
+    pub(super) shim: &'static str,
+}
+
+/// Python 3.8 and newer.
+pub const PYTHON: Language = Language {
+    name: "python",
+    interpreter: "python3",
+    prefix: &[],
+    flags: &["-c"],
+    loader: include_str!("python_loader.py"),
+    shim: include_str!("python.py"),
+};
+
+/// Node 18 and newer. It has no way to move a descriptor, so the shell moves the channel to 3 and 4 before it starts.
+pub const NODE: Language = Language {
+    name: "node",
+    interpreter: "node",
+    prefix: &["/bin/sh", "-c", r#"exec "$0" "$@" 3<&0 4>&1 </dev/null >&2"#],
+    flags: &["--input-type=module", "-e"],
+    loader: include_str!("node_loader.mjs"),
+    shim: include_str!("node.mjs"),
+};
+
+/// All of them.
+pub const LANGUAGES: [Language; 2] = [PYTHON, NODE];

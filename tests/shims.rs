@@ -1,0 +1,21 @@
+//! Drives the embedded shims over pipes, without the supervisor: runs the Python tests in `tests/shims`.
+
+use std::path::Path;
+use std::process::Command;
+
+fn run(script: &str) {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/shims").join(script);
+    #[expect(clippy::disallowed_methods, reason = "a test starts its own programs")]
+    let output = Command::new("python3").arg(file).output().expect("python3 is needed for the tests of the shims");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn the_python_shim() {
+    run("test_python.py");
+}
+
+#[test]
+fn the_node_shim() {
+    run("test_node.py");
+}

@@ -1,0 +1,275 @@
+"""The Node shim: channel, results, failures, start, several jobs at a time, cancelling, shared state."""
+
+import json
+import os
+import sys
+import unittest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from harness import ShimTest, node_command  # noqa: E402
+
+
+class NodeTest(ShimTest):
+    command = node_command()
+    shim = "node.mjs"
+    extension = ".mjs"
+
+
+class Calling(NodeTest):
+    def test_functions_of_each_kind_and_batches_in_order(self):
+        w = self.start(
+            """
+            export function add(a, b = 10) { return a + b; }
+            export async function later(x) { await new Promise((r) => setTimeout(r, 5)); return x; }
+            export default () => "the default";
+            export const named = ({ a, b }) => a - b;
+            export class Tools { static twice(x) { return 2 * x; } }
+            export const group = { by: 3, times(x) { return this.by * x; } };
+            """,
+            "add",
+        )
+        self.assertEqual(w.result("add", 1, 2), 3)
+        self.assertEqual(w.result("later", 1), 1)
+        self.assertEqual(w.result("default"), "the default")
+        self.assertEqual(w.result("named", a=5, b=2), 3)
+        self.assertEqual(w.result("Tools.twice", 2), 4)
+        self.assertEqual(w.result("group.times", 2), 6)
+        batch = [w.request("later" if i % 3 == 0 else "add", [i]) for i in range(60)]
+        w.send(batch)
+        self.assertEqual([w.receive()["id"] for _ in batch], [r["id"] for r in batch])
+        self.assertEqual(w.finish(), (0, []))
+
+    def test_commonjs(self):
+        self.file("tasks.cjs", "const os = require('os');\nexports.f = (x) => x + 1;\nmodule.exports.g = async () => 'g';\n")
+        w = self.start_spec("tasks.cjs:f")
+        self.assertEqual((w.result("f", 1), w.result("g")), (2, "g"))
+        self.file("computed.cjs", "module.exports = Object.fromEntries([['f', () => 1]]);\n")
+        self.assertEqual(self.start_spec("computed.cjs:f").result("f"), 1)
+
+    def test_only_exported_functions_can_be_called(self):
+        w = self.start("import fs from 'node:fs';\nfunction hidden() {}\nexport const n = 5;\nexport function convert() { return 1; }\n")
+        for name in ("fs", "fs.rmSync", "hidden", "n", "toString", "constructor", "__proto__", "convert.call", "convert.constructor", ""):
+            self.assertEqual(w.error(name)["code"], -32601, name)
+        self.assertIn("did you mean convert?", w.error("covnert")["message"])
+
+    def test_big_messages_and_lines_cut_anywhere(self):
+        w = self.start("export const size = (s) => [...s].length;\nexport const make = (n) => 'é'.repeat(n);\n")
+        self.assertEqual(w.result("size", "x" * 3_000_000), 3_000_000)
+        self.assertEqual(len(w.result("make", 5_000_000)), 5_000_000)
+        line = json.dumps(w.request("size", ["ü😀" * 100_000]), ensure_ascii=False).encode() + b"\n"
+        for at in range(0, len(line), 4093):
+            w.write(line[at : at + 4093])
+        self.assertEqual(w.receive()["result"], 200_000)
+
+    def test_what_is_no_request(self):
+        w = self.start("export const f = () => 1;\n")
+        w.write(b"nonsense\n\n  \n[]\n[1]\n{}\n{\"jsonrpc\":\"2.0\",\"method\":\"unknown\"}\n")
+        self.assertEqual([w.receive()["error"]["code"] for _ in range(4)], [-32700, -32600, -32600, -32600])
+        self.assertEqual(w.result("f"), 1)
+
+
+class Results(NodeTest):
+    def test_values(self):
+        w = self.start(
+            """
+            export const give = () => [2n ** 100n, new Map([["a", 1]]), new Set([1, 2]), Buffer.from([0, 255]),
+              new Float32Array([0.5]), new Date(0), undefined, null, { u: undefined, n: { deep: 5n } }, "é😀\\ud800", -0];
+            export const same = (x) => x;
+            export const nothing = () => {};
+            export const big = () => -(2n ** 70n);
+            """
+        )
+        self.assertEqual(
+            w.result("give"),
+            [2 ** 100, {"a": 1}, [1, 2], {"base64": "AP8="}, [0.5], "1970-01-01T00:00:00.000Z", None, None,
+             {"n": {"deep": 5}}, "é😀\ud800", 0],
+        )  # fmt: skip
+        self.assertIsNone(w.result("nothing"))
+        self.assertEqual(w.result("big"), -(2 ** 70))
+        for value in (None, True, 0, 1.5, "", "a\n\"\\\u2028", [], {}, {"a": [None, {}]}):
+            self.assertEqual(w.result("same", value), value)
+
+    def test_what_is_no_json_fails_its_job_by_name(self):
+        w = self.start(
+            """
+            export const nan = () => NaN;
+            export const inner = () => ({ a: [Infinity] });
+            export const fn = () => () => 1;
+            export const method = () => ({ f() {} });
+            export const loop = () => { const a = []; a.push(a); return a; };
+            export const sym = () => Symbol("x");
+            export const ok = () => 1;
+            """
+        )
+        for name in ("nan", "inner", "fn", "method", "loop", "sym"):
+            error = w.error(name)
+            self.assertEqual(error["code"], -32000)
+            self.assertIn("is no JSON", error["message"])
+        self.assertEqual(w.result("ok"), 1)
+
+
+class Failures(NodeTest):
+    TEXT = """
+        export function bad() { throw new RangeError("nope"); }
+        export async function later() { await null; throw new TypeError("later", { cause: new Error("why") }); }
+        export function text() { throw "just text"; }
+        export function mute() { throw { toString() { throw 1; } }; }
+        export function leave() { process.exit(3); }
+        export const callback = () => new Promise(() => setTimeout(() => { throw new Error("in a callback"); }, 1));
+        export const rejected = () => new Promise(() => { Promise.reject(new Error("nobody listens")); });
+        export const quits = () => new Promise(() => setTimeout(() => process.exit(4), 1));
+        export function recurse() { return recurse(); }
+        export const ok = () => 1;
+        """
+
+    def test_each_kind_of_failure_ends_its_job_alone(self):
+        for concurrency in (1, 3):
+            w = self.start(self.TEXT, concurrency=concurrency)
+            bad = w.error("bad")
+            self.assertEqual((bad["code"], bad["message"], bad["data"]["type"]), (-32000, "RangeError: nope", "RangeError"))
+            self.assertIn("tasks.mjs:2", bad["data"]["traceback"])
+            self.assertNotIn("data:text", bad["data"]["traceback"])
+            self.assertIn("Error: why", w.error("later")["data"]["traceback"])
+            self.assertEqual(w.error("text")["message"], "thrown string: just text")
+            self.assertEqual(w.error("mute")["code"], -32000)
+            self.assertEqual(w.error("leave")["message"], "ProcessExit: process.exit(3)")
+            self.assertEqual(w.error("callback")["message"], "Error: in a callback")
+            self.assertEqual(w.error("rejected")["message"], "Error: nobody listens")
+            self.assertEqual(w.error("quits")["data"]["type"], "ProcessExit")
+            self.assertEqual(w.error("recurse")["data"]["type"], "RangeError")
+            self.assertEqual(w.result("ok"), 1)
+            self.assertEqual(w.finish(), (0, []))
+
+    def test_a_death_in_mid_batch_takes_no_finished_answer_with_it(self):
+        w = self.start("export const ok = (x) => x;\nexport const die = () => process.kill(process.pid, 'SIGKILL');\n")
+        w.send([w.request("ok", [1]), w.request("ok", [2]), w.request("die"), w.request("ok", [3])])
+        code, rest = w.finish()
+        self.assertEqual((code, [m.get("result") for m in rest][:2]), (-9, [1, 2]))
+
+
+class Printing(NodeTest):
+    def test_what_is_printed_belongs_to_its_job(self):
+        w = self.start(
+            """
+            import { execSync, spawnSync } from "node:child_process";
+            export function say(x) { console.log("out", x); console.error("err", x); process.stdout.write(Buffer.from([255])); }
+            export async function slow(x) {
+              for (const part of "ab") { await new Promise((r) => setTimeout(r, 3)); console.log(part, x); }
+            }
+            export const child = () => { spawnSync("echo", ["from a child"], { stdio: "inherit" }); return 1; };
+            export const fds = () => spawnSync("ls", ["/proc/self/fd"], { encoding: "utf8" }).stdout.trim().split("\\n");
+            export const env = () => [process.env.SPV_SHIM ?? null, process.argv.length, process.argv[1].endsWith("tasks.mjs")];
+            export const input = () => execSync("cat", { stdio: ["inherit", "pipe", "inherit"] }).toString();
+            """,
+            concurrency=3,
+        )
+        answer, output = w.call("say", 1)
+        self.assertEqual([o["stream"] for o in output], ["stdout", "stderr", "stdout"])
+        self.assertEqual([o["data"] for o in output], ["out 1\n", "err 1\n", {"base64": "/w=="}])
+        requests = [w.request("slow", [i]) for i in range(3)]
+        w.send(requests)
+        printed, left = {}, {r["id"] for r in requests}
+        while left:
+            message = w.receive()
+            if message.get("method") == "output":
+                printed[message["params"]["id"]] = printed.get(message["params"]["id"], "") + message["params"]["data"]
+            else:
+                left.remove(message["id"])
+        self.assertEqual([printed[r["id"]] for r in requests], ["a %d\nb %d\n" % (i, i) for i in range(3)])
+        self.assertEqual(w.result("child"), 1)
+        w.stderr_until(b"from a child")
+        self.assertEqual(w.result("fds"), ["0", "1", "2", "3"])  # 3 is the directory that ls reads
+        self.assertEqual(w.result("env"), [None, 2, True])
+        self.assertEqual(w.result("input"), "")
+
+
+class Starting(NodeTest):
+    def test_failures_are_told_once_and_end_with_1(self):
+        self.file("bad.mjs", "import 'nosuchpackage';\n")
+        self.file("syntax.mjs", "export function (\n")
+        self.file("raises.mjs", "throw new Error('at load');\n")
+        self.file("good.mjs", "export function convert() {}\n")
+        self.assertIn("nosuchpackage", self.failure("bad.mjs")["message"])
+        self.assertIn("SyntaxError", self.failure("syntax.mjs")["message"])
+        self.assertEqual(self.failure("raises.mjs")["message"], "Error: at load")
+        self.assertIn("no file nosuch.mjs", self.failure("nosuch.mjs:f")["message"])
+        self.assertIn("did you mean convert?", self.failure("good.mjs:covnert")["message"])
+
+    def test_timers_left_behind_do_not_hold_up_the_end(self):
+        w = self.start("export const f = () => { setInterval(() => {}, 1000); return 1; };\n")
+        self.assertEqual(w.result("f"), 1)
+        self.assertEqual(w.finish(), (0, []))
+
+
+class Concurrency(NodeTest):
+    def test_promises_overlap_and_keep_to_their_number(self):
+        text = """
+            let now = 0, most = 0;
+            export async function f(x) {
+              now++; most = Math.max(most, now);
+              await new Promise((r) => setTimeout(r, 20 * (3 - (x % 3)))); now--;
+              return x;
+            }
+            export const peak = () => most;
+            """
+        for concurrency in (1, 3):
+            w = self.start(text, concurrency=concurrency)
+            w.send([w.request("f", [i]) for i in range(6)])
+            answers = [w.receive()["result"] for _ in range(6)]
+            self.assertEqual(sorted(answers), list(range(6)))
+            self.assertEqual(answers[0], 0 if concurrency == 1 else 2)
+            self.assertEqual(w.result("peak"), concurrency)
+
+    def test_cancelling(self):
+        w = self.start(
+            """
+            export const wait = () => new Promise((_, no) => {
+              console.log("begun");
+              supervisor.signal().addEventListener("abort", () => no(new Error("stopped")));
+            });
+            export const f = () => 1;
+            """
+        )
+        w.send([w.request("wait"), w.request("f")])
+        self.assertEqual(w.receive()["method"], "output")
+        w.cancel(2)
+        self.assertEqual(w.receive()["error"]["data"], {"begun": False})
+        w.cancel(1)
+        error = w.receive()["error"]
+        self.assertEqual((error["code"], error["data"]), (-32800, {"begun": True}))
+        self.assertEqual(w.result("f"), 1)
+
+
+class SharedState(NodeTest):
+    def test_requests_on_the_wire(self):
+        w = self.start(
+            """
+            export const lock = () => new supervisor.Lock("db").with(async (held) => held.previousHolderDied);
+            export const add = () => new supervisor.Value("n", 5).add(2);
+            export const get = () => new supervisor.Queue("q").get({ timeout: 1 });
+            """
+        )
+
+        def serve(method, replies):
+            w.send(w.request(method))
+            asked = []
+            while True:
+                message = w.receive()
+                if "method" not in message:
+                    return asked, message
+                asked.append((message["method"], message["params"]))
+                reply = replies[len(asked) - 1]
+                w.send({"jsonrpc": "2.0", "id": message["id"], "error" if "code" in reply else "result": reply})
+
+        asked, answer = serve("lock", [{"acquired": True, "previous_holder_died": True}, {}])
+        self.assertEqual(asked, [("lock.acquire", {"name": "db", "job": 1}), ("lock.release", {"name": "db", "job": 1})])
+        self.assertEqual(answer["result"], True)
+        asked, answer = serve("add", [{"value": 7}])
+        self.assertEqual((asked[0], answer["result"]), (("value.add", {"name": "n", "initial": 5, "amount": 2, "job": 2}), 7))
+        self.assertEqual(serve("get", [{"ok": True, "item": [1]}])[1]["result"], [1])
+        answer = serve("lock", [{"code": -32010, "message": "a deadlock of two"}])[1]
+        self.assertEqual(answer["error"]["message"], "Deadlock: a deadlock of two")
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,769 @@
+"""The Python shim: channel, results, failures, start, several jobs at a time, cancelling, shared state."""
+
+import json
+import os
+import signal
+import sys
+import unittest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from harness import ShimTest, python_command  # noqa: E402
+
+
+class PythonTest(ShimTest):
+    command = python_command()
+    shim = "python.py"
+    extension = ".py"
+
+
+class Calling(PythonTest):
+    def test_positional_keywords_none_and_batches_in_order(self):
+        w = self.start("def add(a, b=10): return a + b\ndef two(): return 2\n", "add")
+        self.assertEqual(w.result("add", 1, 2), 3)
+        self.assertEqual(w.result("add", a=1, b=5), 6)
+        w.send(w.request("two"))
+        self.assertEqual(w.receive()["result"], 2)
+        batch = [w.request("add", [i]) for i in range(300)]
+        w.send(batch)
+        answers = [w.receive() for _ in batch]
+        self.assertEqual([a["id"] for a in answers], [r["id"] for r in batch])
+        self.assertEqual([a["result"] for a in answers], [i + 10 for i in range(300)])
+        self.assertEqual(w.finish(), (0, []))
+
+    def test_text_ids_come_back_as_given(self):
+        w = self.start("def f(x): return x\n")
+        w.send(w.request("f", ["ü"], id='a"1'))
+        self.assertEqual(w.receive(), {"jsonrpc": "2.0", "id": 'a"1', "result": "ü"})
+
+    def test_classes_methods_and_decorated_functions(self):
+        w = self.start(
+            """
+            import functools
+            class Model:
+                def __init__(self): self.calls = 0
+                def count(self, by=1):
+                    self.calls += by
+                    return self.calls
+                @staticmethod
+                def still(x): return x
+                @classmethod
+                def kind(cls): return cls.__name__
+                class Inner:
+                    @staticmethod
+                    def deep(): return "deep"
+            @functools.lru_cache(None)
+            def cached(x): return x * 2
+            plus = functools.partial(lambda a, b: a + b, 1)
+            """,
+            "Model.count",
+        )
+        self.assertEqual([w.result("Model.count", 2), w.result("Model.count")], [2, 3])
+        self.assertEqual(w.result("Model.still", 4), 4)
+        self.assertEqual(w.result("Model.kind"), "Model")
+        self.assertEqual(w.result("Model.Inner.deep"), "deep")
+        self.assertEqual(w.result("cached", 4), 8)
+        self.assertEqual(w.result("plus", 4), 5)
+
+    def test_only_the_modules_own_functions_can_be_called(self):
+        w = self.start(
+            """
+            import os, subprocess
+            from os import system
+            from shutil import rmtree as clean
+            def _private(): return 1
+            def convert(): return 1
+            number = 5
+            """
+        )
+        names = ("os", "os.system", "system", "clean", "subprocess.run", "_private", "__import__", "convert.__globals__")
+        for name in names + ("number", "", "nosuch", "convert."):
+            self.assertEqual(w.error(name)["code"], -32601, name)
+        self.assertIn("did you mean convert?", w.error("covnert")["message"])
+        self.assertEqual(w.result("convert"), 1)
+
+    def test_the_function_named_on_the_command_line_may_come_from_elsewhere(self):
+        w = self.start_spec("os.path:basename")
+        self.assertEqual(w.result("basename", "a/b.txt"), "b.txt")
+
+    def test_arguments_that_do_not_fit_are_told_apart_from_a_type_error(self):
+        w = self.start("def f(a): return a\ndef g(a): return f()\ndef h(a): return 1 + 'a'\n")
+        misfit = w.error("f", 1, 2)
+        self.assertEqual((misfit["code"], misfit["data"]["type"]), (-32602, "TypeError"))
+        self.assertIn("f(a)", misfit["message"])
+        self.assertEqual(w.error("f", b=1)["code"], -32602)
+        self.assertEqual(w.error("g", 1)["code"], -32000)
+        self.assertEqual(w.error("h", 1)["code"], -32000)
+
+    def test_big_messages_and_lines_cut_anywhere(self):
+        w = self.start("def size(s): return len(s)\ndef make(n): return 'é' * n\n")
+        self.assertEqual(w.result("size", "x" * 10_000_000), 10_000_000)
+        self.assertEqual(len(w.result("make", 5_000_000)), 5_000_000)
+        line = json.dumps(w.request("size", ["ü" * 250_000]), ensure_ascii=False).encode() + b"\n"
+        for at in range(0, len(line), 4093):
+            w.write(line[at : at + 4093])
+        self.assertEqual(w.receive()["result"], 250_000)
+        for byte in json.dumps(w.request("size", ["ü😀"])).encode() + b"\n":
+            w.write(bytes([byte]))
+        self.assertEqual(w.receive()["result"], 2)
+
+    def test_what_is_no_request(self):
+        w = self.start("def f(): return 1\n")
+        w.write(b"nonsense\n\n  \n[]\n[1]\n{}\n{\"jsonrpc\":\"2.0\",\"method\":\"unknown\"}\n\xff\n")
+        codes = [w.receive()["error"]["code"] for _ in range(5)]
+        self.assertEqual(codes, [-32700, -32600, -32600, -32600, -32700])
+        w.send({"jsonrpc": "2.0", "id": 9, "method": "f", "params": 5})
+        self.assertEqual(w.receive()["error"]["code"], -32602)
+        self.assertEqual(w.result("f"), 1)
+
+
+class Results(PythonTest):
+    def test_values_that_json_has_no_word_for(self):
+        w = self.start(
+            """
+            import collections, dataclasses, datetime, decimal, enum, pathlib, uuid
+            @dataclasses.dataclass
+            class Point:
+                x: int
+                y: object
+            class Color(enum.Enum):
+                RED = "red"
+            Pair = collections.namedtuple("Pair", "a b")
+            def give(): return [
+                b"\\x00\\xff", datetime.date(2026, 1, 2), datetime.datetime(2026, 1, 2, 3, 4, 5), Point(1, Point(2, None)),
+                decimal.Decimal("1.10"), {3, 1, 2}, (1, 2), Pair(1, 2), Color.RED, pathlib.Path("a/b"), range(3),
+                (n for n in "ab"), {"k": 1}.keys(), uuid.UUID(int=1), {1: "a", None: "b", False: "c"}, 2 ** 100, -0.0, 1e300,
+            ]
+            def top(): return Point(1, 2)
+            """
+        )
+        self.assertEqual(
+            w.result("give"),
+            [
+                {"base64": "AP8="}, "2026-01-02", "2026-01-02T03:04:05", {"x": 1, "y": {"x": 2, "y": None}},
+                "1.10", [1, 2, 3], [1, 2], [1, 2], "red", "a/b", [0, 1, 2],
+                ["a", "b"], ["k"], "00000000-0000-0000-0000-000000000001",
+                {"1": "a", "null": "b", "false": "c"}, 2 ** 100, -0.0, 1e300,
+            ],
+        )  # fmt: skip
+        self.assertEqual(w.result("top"), {"x": 1, "y": 2})
+
+    def test_plain_values(self):
+        w = self.start("def same(x): return x\n")
+        for value in (None, True, False, 0, -1, 2 ** 64, 1.5, "", "a\n\"\\\u2028é😀\u0000", [], {}, [[]], {"a": {"b": [1]}}):
+            self.assertEqual(w.result("same", value), value)
+            self.assertIs(type(w.result("same", value)), type(value))
+
+    def test_what_is_no_json_fails_its_job_by_name(self):
+        w = self.start(
+            """
+            class Thing: pass
+            def nan(): return float("nan")
+            def inf(): return [1, float("inf")]
+            def thing(): return {"a": Thing()}
+            def loop():
+                a = []
+                a.append(a)
+                return a
+            def deep():
+                a = []
+                for _ in range(100_000): a = [a]
+                return a
+            def keys(): return {(1, 2): 3}
+            def ok(): return 1
+            """
+        )
+        for name, word in (("nan", "float"), ("inf", "list"), ("thing", "tasks.Thing"), ("loop", "ircular"), ("deep", "list"), ("keys", "dict")):
+            error = w.error(name)
+            self.assertEqual(error["code"], -32000)
+            self.assertIn("is no JSON", error["message"])
+            self.assertIn(word, error["message"])
+        self.assertEqual(w.result("ok"), 1)
+
+    def test_a_lone_surrogate_is_escaped(self):
+        w = self.start("def f(): return ['a\\ud800']\ndef g(): return '\\udcff'\n")
+        self.assertEqual(w.result("f"), ["a\ud800"])
+        self.assertEqual(w.result("g"), "\udcff")
+
+    def test_numpy(self):
+        try:
+            import numpy  # noqa: F401
+        except ImportError:
+            self.skipTest("numpy is not installed")
+        w = self.start(
+            """
+            import numpy as np
+            def give(): return [np.int64(3), np.float32(0.5), np.bool_(True), np.arange(4).reshape(2, 2), np.float64(1.5)]
+            def nan(): return np.array([np.nan])
+            """
+        )
+        self.assertEqual(w.result("give"), [3, 0.5, True, [[0, 1], [2, 3]], 1.5])
+        self.assertIn("no JSON", w.error("nan")["message"])
+
+
+class Failures(PythonTest):
+    def test_an_exception_has_type_message_and_the_users_frames(self):
+        w = self.start(
+            """
+            def inner(): raise ValueError("bad")
+            def outer():
+                try: inner()
+                except ValueError as e: raise KeyError("k") from e
+            """
+        )
+        error = w.error("outer")
+        self.assertEqual((error["code"], error["data"]["type"], error["message"]), (-32000, "KeyError", "KeyError: 'k'"))
+        trace = error["data"]["traceback"]
+        self.assertIn("ValueError: bad", trace)
+        self.assertIn("direct cause", trace)
+        self.assertIn("in outer", trace)
+        self.assertNotIn("<supervisor>", trace)
+
+    def test_the_ways_to_leave_that_do_not_kill(self):
+        w = self.start(
+            """
+            import sys
+            def leave(): sys.exit(3)
+            def interrupt(): raise KeyboardInterrupt
+            def generator_exit(): raise GeneratorExit
+            def ok(): return 1
+            async def aleave(): sys.exit(4)
+            """
+        )
+        self.assertEqual(w.error("leave")["message"], "SystemExit: 3")
+        self.assertEqual(w.error("interrupt")["data"]["type"], "KeyboardInterrupt")
+        self.assertEqual(w.error("generator_exit")["data"]["type"], "GeneratorExit")
+        self.assertEqual(w.error("aleave")["data"]["type"], "SystemExit")
+        self.assertEqual(w.result("ok"), 1)
+
+    def test_exceptions_that_make_telling_hard(self):
+        w = self.start(
+            """
+            class Mute(Exception):
+                def __str__(self): raise RuntimeError("no")
+            def mute(): raise Mute
+            def huge(): raise ValueError("x" * 1_000_000)
+            def recurse(): return recurse()
+            def surrogate(): raise ValueError("\\udcff")
+            def ok(): return 1
+            """
+        )
+        self.assertEqual(w.error("mute")["data"]["type"], "Mute")
+        huge = w.error("huge")
+        self.assertLess(len(json.dumps(huge)), 200_000)
+        self.assertIn("left out", huge["message"])
+        self.assertEqual(w.error("recurse")["data"]["type"], "RecursionError")
+        self.assertEqual(w.error("surrogate")["message"], "ValueError: \udcff")
+        self.assertEqual(w.result("ok"), 1)
+
+    @unittest.skipIf(sys.version_info < (3, 11), "exception groups came with 3.11")
+    def test_exception_groups(self):
+        w = self.start("def f(): raise ExceptionGroup('many', [ValueError('a'), KeyError('b')])\n")
+        error = w.error("f")
+        self.assertEqual(error["data"]["type"], "ExceptionGroup")
+        self.assertIn("ValueError: a", error["data"]["traceback"])
+
+    def test_a_death_in_mid_batch_takes_no_finished_answer_with_it(self):
+        text = """
+            import os, signal, ctypes
+            def ok(x): return x
+            def leave(): os._exit(3)
+            def kill(): os.kill(os.getpid(), signal.SIGKILL)
+            def crash(): ctypes.string_at(0)
+            """
+        for name, code in (("leave", 3), ("kill", -9), ("crash", -11)):
+            w = self.start(text)
+            w.send([w.request("ok", [1]), w.request("ok", [2]), w.request(name), w.request("ok", [3])])
+            got, rest = w.finish()
+            self.assertEqual(got, code)
+            self.assertEqual([m["result"] for m in rest], [1, 2])
+            if name == "crash":
+                self.assertIn(b"Segmentation fault", w.err)
+                self.assertIn(b"in crash", w.err)
+
+
+class Printing(PythonTest):
+    def test_what_is_printed_belongs_to_its_job_and_comes_before_its_answer(self):
+        w = self.start(
+            """
+            import os, subprocess, sys, logging, warnings, ctypes
+            def say(x):
+                print("out", x)
+                print("err", x, file=sys.stderr)
+            def mixed():
+                print("one")
+                os.write(1, b"two\\n")
+                print("three")
+                subprocess.run(["echo", "four"])
+                sys.stdout.write("five\\n")
+            def low(): os.write(1, b"low\\n")
+            def binary(): sys.stdout.buffer.write(b"\\xff\\xfe")
+            def quiet(): return 1
+            def logs():
+                logging.warning("watch out")
+                warnings.warn("old")
+            def libc(): ctypes.CDLL(None).write(1, b"from C\\n", 7)
+            def much():
+                for n in range(100_000): print("line", n)
+            def surrogate(): print("caf\\udce9")
+            """
+        )
+        requests = [w.request("say", [1]), w.request("quiet"), w.request("low"), w.request("say", [2])]
+        w.send(requests)
+        seen = w.until(lambda m: m.get("id") == requests[-1]["id"] and "method" not in m)
+        told = [(m["params"]["id"], m["params"]["stream"], m["params"]["data"]) if "method" in m else m["id"] for m in seen]
+        one, two, three, four = (r["id"] for r in requests)
+        self.assertEqual(
+            told,
+            [(one, "stdout", "out 1\n"), (one, "stderr", "err 1\n"), one, two, (three, "stdout", "low\n"), three,
+             (four, "stdout", "out 2\n"), (four, "stderr", "err 2\n"), four],
+        )  # fmt: skip
+        self.assertEqual(self.printed(w.call("mixed")[1]), "one\ntwo\nthree\nfour\nfive\n")
+        self.assertEqual(self.printed(w.call("libc")[1]), "from C\n")
+        self.assertEqual(w.call("binary")[1][0]["data"], {"base64": "//4="})
+        self.assertEqual(w.call("surrogate")[1][0]["data"], {"base64": "Y2Fm6Qo="})
+        logged = self.printed(w.call("logs")[1], "stderr")
+        self.assertIn("watch out", logged)
+        self.assertIn("UserWarning: old", logged)
+        self.assertEqual(self.printed(w.call("much")[1]).count("\n"), 100_000)
+        self.assertEqual(w.call("quiet")[1], [])
+
+    def test_a_job_that_takes_long_is_heard_before_it_ends(self):
+        w = self.start("import time\ndef f():\n  print('begun')\n  time.sleep(600)\n")
+        w.send(w.request("f"))
+        self.assertEqual(w.receive()["params"], {"id": 1, "stream": "stdout", "data": "begun\n"})
+
+    def test_input_is_empty_and_closed_descriptors_do_no_harm(self):
+        w = self.start(
+            """
+            import os, sys
+            def ask(): return input()
+            def read(): return sys.stdin.read()
+            def close():
+                for fd in (0, 1, 2): os.close(fd)
+            def shut(): sys.stdout.close(); sys.stderr.close(); sys.__stdout__.close()
+            def say(): print("still here"); return 1
+            """
+        )
+        self.assertEqual(w.error("ask")["data"]["type"], "EOFError")
+        self.assertEqual(w.result("read"), "")
+        w.call("shut")
+        self.assertEqual(self.printed(w.call("say")[1]), "still here\n")
+        w.call("close")
+        answer, output = w.call("say")
+        self.assertEqual((answer["result"], self.printed(output)), (1, "still here\n"))
+        self.assertEqual(w.finish()[0], 0)
+
+    def test_threads_and_tasks_print_for_their_own_jobs(self):
+        w = self.start(
+            """
+            import asyncio, os, threading
+            gate = threading.Barrier(2)
+            def f(x):
+                gate.wait(); print("a", x); gate.wait(); print("b", x); gate.wait()
+            async def g(x):
+                for part in "cd":
+                    await asyncio.sleep(0.01); print(part, x)
+            def low(): os.write(1, b"whose\\n")
+            """,
+            concurrency=3,
+        )
+        for name, letters in (("f", "ab"), ("g", "cd")):
+            requests = [w.request(name, [i]) for i in range(2)]
+            w.send(requests)
+            left, printed = {r["id"] for r in requests}, {}
+            while left:
+                message = w.receive()
+                if message.get("method") == "output":
+                    params = message["params"]
+                    self.assertIn(params["id"], left)  # before its answer
+                    printed[params["id"]] = printed.get(params["id"], "") + params["data"]
+                else:
+                    left.remove(message["id"])
+            for number, request in enumerate(requests):
+                self.assertEqual(printed[request["id"]], "".join("%s %d\n" % (c, number) for c in letters))
+        self.assertEqual(w.call("low")[1], [{"stream": "stdout", "data": "whose\n"}])
+
+    def test_what_is_printed_at_import_is_the_workers_own(self):
+        self.file("tasks.py", "print('loading')\ndef f(): pass\n")
+        w = self.open_spec("tasks.py")
+        self.assertEqual(w.receive()["params"], {"stream": "stdout", "data": "loading\n"})
+        self.assertEqual(w.receive()["method"], "ready")
+
+
+class Processes(PythonTest):
+    def test_a_forked_child_does_not_answer(self):
+        w = self.start(
+            """
+            import os, sys
+            def f(how):
+                pid = os.fork()
+                if pid == 0:
+                    print("child")
+                    if how == "return": return "from the child"
+                    if how == "exit": sys.exit(7)
+                    raise ValueError("in the child")
+                return os.waitpid(pid, 0)[1] >> 8
+            """
+        )
+        for how, code in (("return", 0), ("exit", 7), ("raise", 1)):
+            answer, output = w.call("f", how)
+            self.assertEqual(answer["result"], code)
+            self.assertEqual(self.printed(output), "child\n")
+        w.stderr_until(b"in the child")
+        self.assertEqual(w.finish(), (0, []))
+
+    def test_multiprocessing_inside_a_function(self):
+        w = self.start(
+            """
+            import multiprocessing as mp
+            def square(x):
+                print("square", x)
+                return x * x
+            def go(method):
+                with mp.get_context(method).Pool(2) as pool:
+                    return pool.map(square, range(4))
+            """
+        )
+        for method in ("fork", "spawn", "forkserver"):
+            answer, output = w.call("go", method)
+            self.assertEqual(answer.get("result"), [0, 1, 4, 9], answer)
+        self.assertEqual(w.finish()[0], 0)
+
+    def test_threads_left_running_do_not_hold_up_the_end(self):
+        w = self.start(
+            """
+            import threading, time, atexit, os
+            log = open("log.txt", "w")
+            atexit.register(lambda: log.write("at exit\\n"))
+            def f():
+                threading.Thread(target=time.sleep, args=(600,)).start()
+                log.write("kept in a buffer\\n")
+            """
+        )
+        w.call("f")
+        self.assertEqual(w.finish(), (0, []))
+        with open(os.path.join(self.dir, "log.txt")) as file:
+            self.assertEqual(file.read(), "kept in a buffer\nat exit\n")
+
+    def test_all_that_was_sent_is_answered_after_the_end_of_the_input(self):
+        for concurrency in (1, 3):
+            w = self.start("import time\ndef f(x):\n  time.sleep(0.002)\n  return x\n", concurrency=concurrency)
+            w.send([w.request("f", [i]) for i in range(50)])
+            code, rest = w.finish()
+            self.assertEqual((code, sorted(m["result"] for m in rest)), (0, list(range(50))))
+
+    def test_children_see_no_channel(self):
+        w = self.start(
+            """
+            import os, subprocess
+            def f(): return subprocess.run(["sh", "-c", "ls -l /proc/self/fd; env"], capture_output=True, text=True, close_fds=False).stdout
+            """
+        )
+        seen = w.result("f")
+        self.assertNotIn("SPV_SHIM", seen)
+        self.assertNotRegex(seen, r" (6[4-9]|7[0-9]) -> ")
+
+
+class Starting(PythonTest):
+    def test_failures_are_told_once_and_end_with_1(self):
+        self.file("bad_import.py", "import nosuchmodule\n")
+        self.file("bad_syntax.py", "def f(:\n  pass\n")
+        self.file("leaves.py", "import sys\nsys.exit(0)\n")
+        self.file("good.py", "def convert(): pass\n")
+        failed = self.failure("bad_import.py")
+        self.assertEqual(failed["message"], "ModuleNotFoundError: No module named 'nosuchmodule'")
+        self.assertIn('bad_import.py", line 1', failed["traceback"])
+        self.assertNotIn("<supervisor>", failed["traceback"])
+        self.assertIn("SyntaxError", self.failure("bad_syntax.py")["message"])
+        self.assertEqual(self.failure("leaves.py")["message"], "SystemExit: 0")
+        self.assertIn("no file nosuch.py", self.failure("nosuch.py:f")["message"])
+        self.assertIn("nosuch_package", self.failure("nosuch_package.mod:f")["message"])
+        self.assertEqual(self.failure("good.py:covnert")["message"], "no function covnert in good; did you mean convert?")
+
+    def test_names_paths_and_arguments_are_what_a_user_expects(self):
+        self.file("sub/tasks.py", "import helper, sys, os\ndef f(): return [__name__, __file__, sys.argv, sys.path[0], helper.x, os.getcwd()]\n")
+        self.file("sub/helper.py", "x = 5\n")
+        self.file("pkg/__init__.py", "")
+        self.file("pkg/mod.py", "import sys\nfrom . import other\ndef f(): return [__name__, sys.path[0], other.y, len(sys.argv)]\n")
+        self.file("pkg/other.py", "y = 6\n")
+        self.file("json.py", "def f(): return 'not the library'\n")
+        here = os.path.realpath(self.dir)
+        w = self.start_spec("sub/tasks.py:f")
+        sub = os.path.join(here, "sub")
+        self.assertEqual(w.result("f"), ["tasks", os.path.join(self.dir, "sub", "tasks.py"), ["sub/tasks.py"], sub, 5, here])
+        os.remove(os.path.join(self.dir, "json.py"))
+        w = self.start_spec("pkg.mod:f")
+        self.assertEqual(w.result("f"), ["pkg.mod", here, 6, 1])
+        self.file("signal.py", "def f(): return __name__\n")
+        self.assertEqual(self.start_spec("signal.py:f").result("f"), "user_signal")
+
+
+class Concurrency(PythonTest):
+    def test_coroutines_overlap_and_keep_to_their_number(self):
+        w = self.start(
+            """
+            import asyncio
+            now = most = 0
+            async def f(x):
+                global now, most
+                now += 1; most = max(most, now)
+                await asyncio.sleep(0.02 * (3 - x % 3)); now -= 1
+                return x
+            async def peak(): return most
+            """,
+            concurrency=3,
+        )
+        batch = [w.request("f", [i]) for i in range(9)]
+        w.send(batch)
+        answers = [w.receive() for _ in batch]
+        self.assertEqual(sorted(a["result"] for a in answers), list(range(9)))
+        self.assertEqual(answers[0]["result"], 2)  # begun last of three, ended first
+        self.assertEqual(w.result("peak"), 3)
+
+    def test_functions_run_in_threads_that_wait_for_each_other(self):
+        w = self.start(
+            "import threading\nb = threading.Barrier(3)\ndef f(x):\n  b.wait(10)\n  return x\n", concurrency=3
+        )
+        w.send([w.request("f", [i]) for i in range(6)])
+        self.assertEqual(sorted(w.receive()["result"] for _ in range(6)), list(range(6)))
+        self.assertEqual(w.finish(), (0, []))
+
+    def test_failures_of_each_kind(self):
+        w = self.start(
+            """
+            import sys, asyncio
+            def f(): raise ValueError("t")
+            async def g(): raise ValueError("c")
+            async def h(): sys.exit(3)
+            async def sub(): await asyncio.gather(h())
+            async def ok(): return 1
+            def gives(): return ok()
+            async def nan(): return float("nan")
+            """,
+            concurrency=2,
+        )
+        self.assertEqual(w.error("f")["message"], "ValueError: t")
+        self.assertEqual(w.error("g")["message"], "ValueError: c")
+        self.assertNotIn("<supervisor>", w.error("g")["data"]["traceback"])
+        self.assertEqual(w.error("h")["data"]["type"], "SystemExit")
+        self.assertEqual(w.error("nan")["code"], -32000)
+        self.assertEqual(w.error("ok", 1)["code"], -32602)
+        self.assertEqual(w.result("gives"), 1)
+        w.call("sub")
+        self.assertEqual(w.result("ok"), 1)
+        self.assertEqual(w.finish()[0], 0)
+
+
+class Cancelling(PythonTest):
+    def test_a_queued_job_is_withdrawn_while_another_runs(self):
+        for concurrency in (1, 2):
+            w = self.start(
+                """
+                import time, os
+                def hold():
+                    while not os.path.exists("go"): time.sleep(0.005)
+                    os.remove("go")
+                    return "held"
+                def f(): return 1
+                """,
+                concurrency=concurrency,
+            )
+            holders = [w.request("hold") for _ in range(concurrency)]
+            later = w.request("f")
+            w.send(holders + [later])
+            w.cancel(later["id"])
+            error = w.answer(later["id"])["error"]
+            self.assertEqual((error["code"], error["data"]), (-32800, {"begun": False}))
+            for _ in holders:
+                self.file("go", "")
+                self.assertEqual(w.receive()["result"], "held")
+            self.assertEqual(w.finish(), (0, []))
+
+    def test_a_stuck_function_tells_where(self):
+        text = """
+            import time
+            def spin():
+                print("begun")
+                while True: pass  # spinning here
+            def sleep():
+                print("begun")
+                time.sleep(1000)  # sleeping here
+            """
+        for concurrency in (1, 2):
+            for name, line in (("spin", "spinning here"), ("sleep", "sleeping here")):
+                w = self.start(text, concurrency=concurrency)
+                w.send(w.request(name))
+                self.assertEqual(w.receive()["method"], "output")
+                w.cancel(1)
+                stuck = w.receive()["params"]
+                self.assertEqual((stuck["id"], stuck["interruptible"]), (1, False))
+                self.assertIn(line, stuck["traceback"])
+                self.assertNotIn("<supervisor>", stuck["traceback"])
+                w.process.send_signal(signal.SIGTERM)
+                self.assertEqual(w.finish(), (-signal.SIGTERM, []))
+
+    def test_sigterm_tells_where_when_c_code_holds_the_lock(self):
+        w = self.start(
+            """
+            import ctypes, os
+            def hold():
+                os.write(2, b"begun\\n")
+                ctypes.PyDLL(None).sleep(1000)  # keeps the interpreter's lock
+            """
+        )
+        w.send(w.request("hold"))
+        w.stderr_until(b"begun")
+        w.cancel(1)
+        w.process.send_signal(signal.SIGTERM)
+        code, _ = w.finish()
+        self.assertEqual(code, -signal.SIGTERM)
+        self.assertRegex(w.err.decode(), r"tasks.py\", line \d+ in hold")
+
+    def test_a_coroutine_is_stopped_and_cleans_up(self):
+        text = """
+            import asyncio
+            seen = []
+            async def wait():
+                print("begun")
+                try: await asyncio.sleep(1000)
+                finally: seen.append("cleaned")
+            async def look(): return seen
+            async def block():
+                import time
+                print("begun")
+                time.sleep(1000)  # blocks the loop
+            async def deaf():
+                print("begun")
+                while True:
+                    try: await asyncio.sleep(1000)  # does not listen
+                    except asyncio.CancelledError: pass
+            """
+        for concurrency in (1, 2):
+            w = self.start(text, concurrency=concurrency)
+            w.send(w.request("wait"))
+            self.assertEqual(w.receive()["method"], "output")
+            w.cancel(1)
+            error = w.answer(1)["error"]
+            self.assertEqual((error["code"], error["data"]), (-32800, {"begun": True}))
+            self.assertEqual(w.result("look"), ["cleaned"])
+            for name, line in (("block", "blocks the loop"), ("deaf", "does not listen")):
+                w = self.start(text, concurrency=concurrency)
+                w.send(w.request(name))
+                self.assertEqual(w.receive()["method"], "output")
+                w.cancel(1)
+                stuck = w.receive()["params"]
+                self.assertTrue(stuck["interruptible"])
+                self.assertIn(line, stuck["traceback"])
+
+    def test_ids_that_are_not_open_are_ignored(self):
+        for concurrency in (1, 2):
+            w = self.start("def f(): return 1\n", concurrency=concurrency)
+            for id in (99, None, "x", [1]):
+                w.cancel(id)
+            self.assertEqual(w.result("f"), 1)
+
+
+class SharedState(PythonTest):
+    def serve(self, w, replies):
+        """Answers the worker's requests in turn; returns them and the job's answer."""
+        asked = []
+        while True:
+            message = w.receive()
+            if "method" not in message:
+                return asked, message
+            if "id" in message and message["method"] != "output":
+                asked.append((message["method"], message["params"]))
+                reply = replies[len(asked) - 1]
+                kind = "error" if "code" in reply else "result"
+                w.send({"jsonrpc": "2.0", "id": message["id"], kind: reply})
+
+    TEXT = """
+        import supervisor, supervisor_client, threading, asyncio
+        def lock():
+            with supervisor.Lock("db") as held: return held.previous_holder_died
+        def thread():
+            got = []
+            t = threading.Thread(target=lambda: got.append(supervisor.Value("n").add(2)))
+            t.start(); t.join()
+            return got
+        async def alock():
+            async with supervisor.Lock("db"): return "in"
+        def rlock():
+            r = supervisor.RLock("r")
+            with r:
+                with supervisor.RLock("r"): return "twice"
+        def cas(): return supervisor.Value("v", 1).compare_and_swap(1, 2)
+        def queue():
+            q = supervisor.Queue("q", 2)
+            q.put({"a": 1}, timeout=0.5)
+            return q.get(block=False)
+        def rest():
+            e = supervisor.Event("e"); e.set(); s = supervisor.Semaphore("s", 3); s.acquire(timeout=1)
+            return [e.wait(), supervisor.Barrier("b", 2).wait()]
+        def tell():
+            supervisor.progress(1, 2, "half"); supervisor.log("hello", "warning")
+            return supervisor.job_id()
+        """
+
+    def test_each_request_on_the_wire(self):
+        for concurrency in (1, 2):
+            w = self.start(self.TEXT, concurrency=concurrency)
+            job = {"job": 1}
+
+            def go(method, replies):
+                request = w.request(method)
+                job["job"] = request["id"]
+                w.send(request)
+                return self.serve(w, replies)
+
+            asked, answer = go("lock", [{"acquired": True, "previous_holder_died": True}, {}])
+            self.assertEqual(answer["result"], True)
+            self.assertEqual(asked, [("lock.acquire", {"name": "db", **job}), ("lock.release", {"name": "db", **job})])
+            asked, answer = go("lock", [{"code": -32010, "message": "a deadlock of two"}])
+            self.assertEqual(answer["error"]["message"], "Deadlock: a deadlock of two")
+            self.assertEqual(go("thread", [{"value": 7}])[1]["result"], [7])
+            self.assertEqual(go("alock", [{"acquired": True}, None or {}])[1]["result"], "in")
+            asked, answer = go("rlock", [{"acquired": True}, {}])
+            self.assertEqual((len(asked), answer["result"]), (2, "twice"))
+            asked, answer = go("cas", [{"swapped": True, "value": 2}])
+            self.assertEqual(asked[0], ("value.cas", {"name": "v", "initial": 1, "expected": 1, "new": 2, **job}))
+            asked, answer = go("queue", [{"ok": True}, {"ok": False}])
+            self.assertEqual(asked[0], ("queue.put", {"name": "q", "maxsize": 2, "item": {"a": 1}, "timeout": 0.5, **job}))
+            self.assertEqual(asked[1], ("queue.get", {"name": "q", "maxsize": 2, "timeout": 0, **job}))
+            self.assertEqual(answer["error"]["data"]["type"], "Empty")
+            asked, answer = go("rest", [{}, {"acquired": True}, {"set": True}, {"index": 1}])
+            self.assertEqual(answer["result"], [True, 1])
+            self.assertEqual([m for m, _ in asked], ["event.set", "semaphore.acquire", "event.wait", "barrier.wait"])
+            request = w.request("tell")
+            w.send(request)
+            seen = w.until(lambda m: "result" in m)
+            id = request["id"]
+            self.assertEqual(seen[-1]["result"], id)
+            self.assertEqual(seen[0]["params"], {"id": id, "done": 1, "total": 2, "message": "half"})
+            self.assertEqual(seen[1]["params"], {"id": id, "level": "warning", "message": "hello"})
+
+    def test_jobs_that_arrive_while_one_waits_are_kept(self):
+        w = self.start(self.TEXT)
+        w.send(w.request("cas"))
+        asked = w.receive()
+        w.send([w.request("tell"), w.request("tell")])
+        w.send({"jsonrpc": "2.0", "id": asked["id"], "result": {"swapped": False, "value": 9}})
+        answers = [m for m in w.until(lambda m: m.get("id") == 3 and "result" in m) if "result" in m]
+        self.assertEqual([a["id"] for a in answers], [1, 2, 3])
+
+    def test_the_end_of_the_channel_fails_who_waits(self):
+        w = self.start(self.TEXT)
+        w.send(w.request("cas"))
+        w.receive()
+        code, rest = w.finish()
+        self.assertEqual(code, 0)
+        self.assertIn("closed the channel", rest[0]["error"]["message"])
+
+    def test_an_installed_module_of_that_name_wins(self):
+        self.file("supervisor.py", "theirs = 1\n")
+        w = self.start("import supervisor, supervisor_client\ndef f(): return [supervisor.theirs, hasattr(supervisor_client, 'Lock')]\n")
+        self.assertEqual(w.result("f"), [1, True])
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -17,6 +17,7 @@
 //! | [`process`] | spawning, signalling, reaping, containment | policy |
 //! | [`worker`] | the built-in command worker, and `serve` for workers in Rust | [`pool`] |
 //! | [`report`] | everything that consumes records | [`pool`], [`reactor`] |
+//! | [`shims`] | the embedded workers for Python's and Node's functions | the user's files |
 //! | [`cli`] | flags to [`config`] | |
 
 pub mod cli;
@@ -32,6 +33,7 @@ pub mod protocol;
 pub mod reactor;
 pub mod record;
 pub mod report;
+pub mod shims;
 pub mod status;
 pub mod time;
 pub mod worker;

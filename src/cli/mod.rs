@@ -1,1 +1,144 @@
-//! To be written.
+//! The command line: words in, an [`Invocation`] or a [`UsageError`] out. Owns flags, help and their meaning; runs nothing and
+//! writes nothing.
+
+mod args;
+mod cores;
+mod environment;
+mod help;
+mod options;
+mod resolve;
+mod settle;
+#[cfg(test)]
+mod tests;
+mod values;
+mod words;
+
+use crate::config::Config;
+use crate::exit::ExitCode;
+use args::{Cli, Subcommands};
+use clap::FromArgMatches;
+use clap::error::ErrorKind;
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::io::IsTerminal;
+
+/// What the command line asks for.
+#[derive(Debug)]
+pub enum Invocation {
+    /// Run a job list.
+    Spawn(Box<Config>),
+    /// Be the built-in worker, with these arguments.
+    Worker(Vec<OsString>),
+    /// Be a guard, with these arguments.
+    Guard(Vec<OsString>),
+    /// Print this on standard output: help, version, completions, the manual page.
+    Print(String),
+}
+
+/// A command line that makes no sense.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UsageError {
+    text: String,
+}
+
+impl UsageError {
+    /// From a sentence that says what is wrong.
+    fn new(message: String) -> Self {
+        UsageError { text: format!("error: {message}\n\nFor more information, try 'supervisor spawn --help'.\n") }
+    }
+
+    /// The code to exit with.
+    pub fn exit_code(&self) -> ExitCode {
+        ExitCode::Usage
+    }
+}
+
+impl fmt::Display for UsageError {
+    /// All that is to be said on standard error, lines ended.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl std::error::Error for UsageError {}
+
+/// Understands a command line, the program's own name first.
+///
+/// # Errors
+///
+/// When it makes no sense; the error holds the whole text for the user.
+pub fn parse(mut argv: Vec<OsString>) -> Result<Invocation, UsageError> {
+    // Workers and guards are started many times and must be there at once: no table of flags is built for them.
+    match argv.get(1).and_then(|name| name.to_str()) {
+        Some("guard") => return Ok(Invocation::Guard(argv.split_off(2))),
+        Some("worker") => return Ok(Invocation::Worker(argv.split_off(2))),
+        _ => {}
+    }
+    let arguments = split_arguments(&mut argv);
+    let mut definition = args::command();
+    let matches = match definition.try_get_matches_from_mut(&argv) {
+        Ok(matches) => matches,
+        Err(error) => return not_matched(&error, &argv),
+    };
+    let cli = Cli::from_arg_matches(&matches).map_err(|error| UsageError { text: error.render().to_string() })?;
+    match cli.command {
+        Subcommands::Spawn(mut spawn) => {
+            let (_, given) = matches.subcommand().expect("spawn was matched");
+            settle::settle(&mut spawn, given)?;
+            let config = resolve::resolve(*spawn, arguments, environment::machine())?;
+            Ok(Invocation::Spawn(Box::new(config)))
+        }
+        Subcommands::Worker(raw) => Ok(Invocation::Worker(raw.args)),
+        Subcommands::Guard(raw) => Ok(Invocation::Guard(raw.args)),
+        Subcommands::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut definition, "supervisor", &mut script);
+            Ok(Invocation::Print(String::from_utf8_lossy(&script).into_owned()))
+        }
+        Subcommands::Man { subcommand } => man_page(definition, subcommand.as_deref()).map(Invocation::Print),
+    }
+}
+
+/// Cuts off the words after the first bare `:::`, as in GNU parallel. They are jobs and never flags.
+fn split_arguments(argv: &mut Vec<OsString>) -> Option<Vec<OsString>> {
+    if argv.get(1).is_none_or(|name| name != "spawn") {
+        return None;
+    }
+    let at = argv.iter().position(|word| word == OsStr::new(":::"))?;
+    let words = argv.split_off(at + 1);
+    argv.pop();
+    Some(words)
+}
+
+fn not_matched(error: &clap::Error, argv: &[OsString]) -> Result<Invocation, UsageError> {
+    let text = error.render();
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            let is_styled = std::io::stdout().is_terminal() && environment::color() != crate::config::When::Never;
+            Ok(Invocation::Print(if is_styled { text.ansi().to_string() } else { text.to_string() }))
+        }
+        _ => {
+            let mut text = text.to_string();
+            if let Some(variable) = environment::variable_at_fault(error, argv) {
+                let end_of_line = text.find('\n').unwrap_or(text.len());
+                text.insert_str(end_of_line, &format!(" (the value of the variable {variable})"));
+            }
+            Err(UsageError { text })
+        }
+    }
+}
+
+fn man_page(mut definition: clap::Command, subcommand: Option<&str>) -> Result<String, UsageError> {
+    definition.build();
+    let page = match subcommand {
+        None => definition,
+        Some(name) => match definition.find_subcommand(name).filter(|found| !found.is_hide_set()) {
+            // A page is named as git's are: supervisor-spawn.
+            Some(found) => found.clone().name(format!("supervisor-{name}")),
+            None => return Err(UsageError::new(format!("there is no page about {name:?}; there is one about spawn"))),
+        },
+    };
+    let mut text = Vec::new();
+    clap_mangen::Man::new(page).render(&mut text).map_err(|error| UsageError::new(error.to_string()))?;
+    Ok(String::from_utf8_lossy(&text).into_owned())
+}

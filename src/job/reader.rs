@@ -10,8 +10,8 @@ use crate::config::InputFormat;
 use crate::ids::JobId;
 
 /// Longest line of a job list unless `--max-line` says otherwise. Far above what a command can be (2 MiB on Linux) and enough
-/// for a large document as a function's parameter; the line, the job made of it and the request take three times this.
-pub const LINE_BYTES_MAX_DEFAULT: usize = 64 << 20;
+/// for a document of 100 MB as a function's parameter; the line, the job made of it and the request take three times this.
+pub const LINE_BYTES_MAX_DEFAULT: usize = 128 << 20;
 
 /// How much of a bad line is shown.
 pub const EXCERPT_BYTES_MAX: usize = 80;

@@ -1,0 +1,126 @@
+//! The options of `spawn` that say how jobs run, what a failure means, and what comes out.
+
+use super::values::{self, Workers};
+use crate::config::Halt;
+use clap::{Args, ValueEnum};
+use std::path::PathBuf;
+use std::time::Duration;
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Running")]
+pub(super) struct RunningArgs {
+    /// Worker processes; a number or a share of the cores [default: the cores usable here]
+    ///
+    /// The default counts what the CPU affinity and the quotas of control groups allow, so it is right inside containers.
+    #[arg(short, long, value_name = "N|N%", value_parser = values::workers, visible_short_aliases = ['j', 'P'])]
+    pub(super) workers: Option<Workers>,
+    /// Jobs in flight inside one worker
+    ///
+    /// More than 1 is for jobs that wait: async functions run on one event loop, others in threads, commands side by side.
+    #[arg(short, long, value_name = "M", value_parser = values::concurrency, default_value_t = 1)]
+    pub(super) concurrency: u32,
+    /// Write results in the order of the list
+    #[arg(short, long)]
+    pub(super) keep_order: bool,
+    /// Replace a worker after this many jobs
+    ///
+    /// For functions that leak memory.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) max_jobs_per_worker: Option<u64>,
+    /// How long a worker may take to get ready
+    #[arg(long, value_name = "DURATION", value_parser = values::positive_duration, default_value = "60s")]
+    pub(super) start_timeout: Duration,
+    /// How many workers may die before doing any work, within --restart-window, until the run gives up
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub(super) max_restarts: u32,
+    /// The time over which --max-restarts counts
+    #[arg(long, value_name = "DURATION", value_parser = values::positive_duration, default_value = "30s")]
+    pub(super) restart_window: Duration,
+    /// Longest message a worker may send; a longer one gets it replaced
+    #[arg(long, value_name = "SIZE", value_parser = values::message_size, default_value = "256MiB")]
+    pub(super) max_message: usize,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Failing")]
+pub(super) struct FailingArgs {
+    /// Stop a job that runs longer; 0 is no limit
+    ///
+    /// It is asked to end (SIGTERM), killed after --grace, and its record says timeout. Other jobs are not touched.
+    #[arg(long, value_name = "DURATION", value_parser = values::duration)]
+    pub(super) timeout: Option<Duration>,
+    /// How long something that was asked to end may take before it is killed
+    #[arg(long, value_name = "DURATION", value_parser = values::duration, default_value = "5s")]
+    pub(super) grace: Duration,
+    /// Extra attempts for a job that failed, timed out or lost its worker
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(super) retries: u32,
+    /// Wait before the first extra attempt; doubles with each further one
+    #[arg(long, value_name = "DURATION", value_parser = values::duration, default_value = "0s")]
+    pub(super) retry_delay: Duration,
+    /// Stop because of failures: never, now,fail=N, soon,fail=N, or a share as in now,fail=10%
+    ///
+    /// now stops the jobs that run, soon lets them finish; the rest of the list is skipped, each job with its record.
+    /// A share counts from the third job on.
+    #[arg(long, value_name = "WHEN,fail=N", value_parser = values::halt)]
+    pub(super) halt: Option<Halt>,
+    /// Stop everything at the first failure; the same as --halt now,fail=1
+    #[arg(long)]
+    pub(super) fail_fast: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub(super) struct OutputArgs {
+    /// What standard output holds
+    ///
+    /// text is each job's own output, grouped and never mixed; json is one record a line, also for jobs that failed.
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = FormatArg::Text)]
+    pub(super) format: FormatArg,
+    /// One JSON record a line; the same as --format json
+    #[arg(long)]
+    pub(super) json: bool,
+    /// Begin each line of output with the job it comes from
+    #[arg(long)]
+    pub(super) tag: bool,
+    /// Most bytes of a job's output kept in its record, for each stream
+    ///
+    /// What is cut is never cut silently. Text output is always whole.
+    #[arg(long, value_name = "SIZE", value_parser = values::size, default_value = "1MiB")]
+    pub(super) max_output: usize,
+    /// Keep outputs above --max-output as files here
+    #[arg(long, value_name = "DIR")]
+    pub(super) output_dir: Option<PathBuf>,
+    /// Whether a progress line is drawn; auto is on a terminal, outside CI
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = WhenArg::Auto)]
+    pub(super) progress: WhenArg,
+    /// Whether colours are used; NO_COLOR and CLICOLOR_FORCE are heard
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = WhenArg::Auto)]
+    pub(super) color: WhenArg,
+    /// Neither progress nor summary nor warnings; failures are still told
+    #[arg(short, long)]
+    pub(super) quiet: bool,
+    /// Tell of each worker's start and end
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    pub(super) verbose: u8,
+}
+
+/// `--format`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum FormatArg {
+    /// Each job's own output.
+    Text,
+    /// One record a line.
+    Json,
+}
+
+/// `auto`, `always`, `never`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum WhenArg {
+    /// Where it makes sense.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}

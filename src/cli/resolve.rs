@@ -1,0 +1,180 @@
+//! From what was typed to what it means: arguments in, a valid [`Config`] out. Reads nothing; what it needs to know of the
+//! machine is handed in.
+
+use super::UsageError;
+use super::args::{InputArg, NoJobsArg, SpawnArgs, TargetArgs};
+use super::options::{FailingArgs, OutputArgs, WhenArg};
+use super::settle::is_json;
+use super::values::Workers;
+use super::words;
+use crate::config::{
+    Config, Failures, Format, Halt, Input, InputFormat, Launch, Output, PoolConfig, Program, Source, Target, When,
+};
+use crate::job::Template;
+use crate::shims;
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
+use std::time::Duration;
+
+/// What the machine and the environment contribute.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Machine {
+    /// Cores this process may use.
+    pub(super) cores: u32,
+    /// What NO_COLOR and its kind ask for.
+    pub(super) color: When,
+    /// Seed of the jitter of retry delays.
+    pub(super) seed: u64,
+}
+
+/// Gives the arguments of `spawn` their meaning. `arguments` are the words after `:::`, if it was there.
+///
+/// # Errors
+///
+/// When options contradict each other or name something impossible.
+pub(super) fn resolve(
+    args: SpawnArgs,
+    arguments: Option<Vec<OsString>>,
+    machine: Machine,
+) -> Result<Config, UsageError> {
+    let SpawnArgs { target, jobs, running, failing, output, .. } = args;
+    let init = target.init.clone();
+    let format = if is_json(&output) { Format::Json } else { Format::Text };
+    let builtin = || builtin_args(running.concurrency, failing.grace, &output, format);
+    let (target, program, announces_ready) = worker(target, running.concurrency, builtin)?;
+    Ok(Config {
+        pool: PoolConfig {
+            workers: running.workers.unwrap_or(Workers::Percent(100)).on(machine.cores),
+            concurrency: running.concurrency,
+            target,
+            announces_ready,
+            start_timeout: running.start_timeout,
+            keep_order: running.keep_order,
+            timeout: failing.timeout.filter(|timeout| !timeout.is_zero()),
+            retries: failing.retries,
+            retry_delay: failing.retry_delay,
+            grace: failing.grace,
+            halt: halt(&failing),
+            max_jobs_per_worker: running.max_jobs_per_worker,
+            init,
+            max_restarts: running.max_restarts,
+            restart_window: running.restart_window,
+            max_message: running.max_message,
+            max_output: output.max_output,
+            labels: output.tag,
+            fail_on_no_jobs: jobs.no_jobs == NoJobsArg::Fail,
+            seed: machine.seed,
+        },
+        launch: Launch { program, temp_dir: None },
+        input: Input {
+            source: source(jobs.job_file.as_deref(), arguments)?,
+            format: if jobs.null { InputFormat::Null } else { input_format(jobs.input) },
+            max_line: jobs.max_line,
+        },
+        output: Output {
+            format,
+            tag: output.tag,
+            progress: when(output.progress),
+            color: match when(output.color) {
+                When::Auto => machine.color,
+                asked => asked,
+            },
+            quiet: output.quiet,
+            verbose: output.verbose,
+            max_output: output.max_output,
+            output_dir: output.output_dir,
+            dry_run: jobs.dry_run,
+        },
+    })
+}
+
+/// What runs in the slots, and whether it says when it is ready.
+fn worker(
+    args: TargetArgs,
+    concurrency: u32,
+    builtin: impl Fn() -> Vec<OsString>,
+) -> Result<(Target, Program, bool), UsageError> {
+    if let Some(line) = args.worker {
+        let argv = words::split(&line).map_err(|error| UsageError::new(format!("--worker: {error}")))?;
+        if argv.is_empty() {
+            return Err(UsageError::new("--worker needs a program, as in --worker 'node server.mjs'".into()));
+        }
+        let argv = argv.into_iter().map(OsString::from).collect();
+        return Ok((Target::Function { default: None }, Program::Guarded { argv, env: Vec::new() }, false));
+    }
+    let functions = match (args.python, args.node) {
+        (Some(spec), _) => Some(shims::python(&spec, &args.python_bin, concurrency)),
+        (None, Some(spec)) => Some(shims::node(&spec, OsStr::new("node"), concurrency)),
+        (None, None) => None,
+    };
+    if let Some(launch) = functions {
+        let launch = launch.map_err(UsageError::new)?;
+        let default = launch.default_method.map(String::into_boxed_str);
+        return Ok((Target::Function { default }, Program::Guarded { argv: launch.argv, env: launch.env }, true));
+    }
+    let target = if args.command.is_empty() {
+        Target::Shell
+    } else {
+        let words = args.command.into_iter().map(|word| word.into_encoded_bytes().into()).collect();
+        Target::Template(Template::parse(words).map_err(|error| UsageError::new(error.to_string()))?)
+    };
+    Ok((target, Program::Builtin(builtin()), true))
+}
+
+/// What follows `supervisor worker`.
+fn builtin_args(concurrency: u32, grace: Duration, output: &OutputArgs, format: Format) -> Vec<OsString> {
+    let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
+    let mut args: Vec<OsString> = vec![
+        "--concurrency".into(),
+        concurrency.to_string().into(),
+        "--max-output".into(),
+        output.max_output.to_string().into(),
+        "--grace-ms".into(),
+        grace_ms.to_string().into(),
+        "--lifeline".into(),
+    ];
+    if format == Format::Text {
+        args.push("--spill".into());
+    }
+    if let Some(directory) = &output.output_dir {
+        args.extend(["--output-dir".into(), directory.into()]);
+    }
+    args
+}
+
+fn source(file: Option<&Path>, arguments: Option<Vec<OsString>>) -> Result<Source, UsageError> {
+    match (file, arguments) {
+        (Some(_), Some(_)) => Err(UsageError::new("jobs after ::: cannot be used with --job-file".into())),
+        (None, Some(words)) if words.iter().any(|word| word == ":::" || word == "::::" || word == ":::+") => {
+            Err(UsageError::new("only one ::: may be given; for combinations let a script write the list".into()))
+        }
+        (None, Some(words)) => Ok(Source::Arguments(words)),
+        (Some(file), None) if file.as_os_str() == "-" => Ok(Source::Stdin),
+        (Some(file), None) => Ok(Source::File(file.into())),
+        (None, None) => Ok(Source::Stdin),
+    }
+}
+
+fn halt(failing: &FailingArgs) -> Halt {
+    match (failing.fail_fast, failing.halt) {
+        (true, _) => Halt::Now(Failures::Count(1)),
+        (false, halt) => halt.unwrap_or(Halt::Never),
+    }
+}
+
+fn input_format(input: InputArg) -> InputFormat {
+    match input {
+        InputArg::Auto => InputFormat::Auto,
+        InputArg::Lines => InputFormat::Lines,
+        InputArg::Null => InputFormat::Null,
+        InputArg::Json => InputFormat::Json,
+    }
+}
+
+fn when(when: WhenArg) -> When {
+    match when {
+        WhenArg::Auto => When::Auto,
+        WhenArg::Always => When::Always,
+        WhenArg::Never => When::Never,
+    }
+}

@@ -7,7 +7,6 @@ use super::stop::Stop;
 use super::worker::State;
 use super::{Action, Notice, Pool, Reading};
 use crate::exit::ExitCode;
-use crate::record::Status;
 use crate::status::SignalName;
 use std::time::Duration;
 
@@ -86,7 +85,6 @@ impl Pool {
         let waiting: Vec<JobKey> =
             self.jobs.iter().filter(|(_, entry)| entry.state != JobState::Sent).map(|(key, _)| key).collect();
         for key in waiting {
-            let cause = self.stop.cause();
             let entry = self.jobs.get_mut(key);
             match entry.state {
                 JobState::Ready => self.queued_bytes -= entry.bytes,
@@ -97,7 +95,7 @@ impl Pool {
                 JobState::Blocked(_) => self.needs.unblocked(),
                 JobState::Sent => unreachable!("filtered out"),
             }
-            self.finish_unrun(key, Status::Skipped, &cause);
+            self.finish_stopped(key);
         }
         self.queue = super::queue::Queue::default();
     }

@@ -267,8 +267,6 @@ impl Pool {
     pub(super) fn exited(&mut self, id: WorkerId, status: ExitStatus, unread: usize) {
         self.clear_timers(id);
         self.withdraw(id);
-        let before = self.stats.clone();
-        let attempts_before = self.workers[id.index()].jobs_ended;
         if self.workers[id.index()].blame.as_deref().is_some_and(|blame| blame.ends_with("closed its standard output"))
         {
             // It was on its way out when its output ended: how it ended says more.
@@ -276,9 +274,9 @@ impl Pool {
         }
         self.lose_flights(id, Some(status), unread);
         let worker = &self.workers[id.index()];
-        let cost_a_job = worker.jobs_ended > attempts_before || self.stats.done() > before.done();
         let (was, pid) = (worker.state, worker.pid);
-        let worked = worker.did_work || cost_a_job;
+        // A death that was charged to a job, now or when the worker was condemned for it, is not the program's fault.
+        let worked = worker.did_work || worker.jobs_ended > 0;
         let jobs = worker.jobs_ended + self.joined[id.index()].as_ref().map_or(0, |joined| joined.jobs);
         self.joined[id.index()] = Some(Joined { worker: id, pid: worker.shown_pid, jobs, exit: status });
         let stderr = worker.stderr_tail.clone();
@@ -340,7 +338,7 @@ impl Pool {
             self.end_flight(id, wire_id, given_up, Ending::Overdue);
         }
         self.withdraw(id);
-        for follower in self.workers[id.index()].flights.ids(false) {
+        for follower in self.workers[id.index()].flights.followers() {
             self.cancel_flight(id, follower, Cancel::Recall);
         }
         self.kill_if_useless(id);

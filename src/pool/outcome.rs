@@ -46,10 +46,13 @@ impl Pool {
     /// Ends a request: a second attempt, or the record. A flight whose record was made before only ends.
     pub(super) fn end_flight(&mut self, id: WorkerId, wire_id: u64, mut flight: Flight, ending: Ending<'_>) {
         let Some(key) = flight.job.take() else { return };
-        let recalled = matches!(&ending, Ending::Answered(Outcome::Error(error)) if was_not_begun(error));
-        let never_begun = flight.begun.is_none() || recalled;
-        let is_lost = matches!(ending, Ending::WorkerLost { .. });
-        if (recalled || is_lost) && never_begun && flight.cancel < Some(Cancel::Timeout) {
+        let never_begun = match &ending {
+            // Only of what it was asked to stop can a worker say so, or it could hand a job back for ever.
+            Ending::Answered(Outcome::Error(error)) => flight.cancel.is_some() && was_not_begun(error),
+            Ending::Answered(Outcome::Result(_)) => false,
+            Ending::WorkerLost { .. } | Ending::Overdue => flight.begun.is_none(),
+        };
+        if never_begun && flight.cancel != Some(Cancel::Timeout) {
             self.not_begun(key);
             return;
         }
@@ -60,10 +63,13 @@ impl Pool {
         let begun = flight.begun.unwrap_or(self.now);
         self.stats.job_time += self.now.time.since(begun.time);
         self.workers[id.index()].jobs_ended += 1;
+        let spill = self.spill_of(id, wire_id, &attempt);
         if attempt.status != Status::Ok && self.may_retry(key, attempt.status) {
+            if let Some(spill) = spill {
+                self.release(spill);
+            }
             self.retry_later(key);
         } else {
-            let spill = self.spill_of(id, wire_id, &attempt);
             self.finish_attempt(id, key, flight, attempt, |record| {
                 record.start = Some(begun.wall);
                 record.spill = spill;
@@ -76,7 +82,7 @@ impl Pool {
         let entry = self.jobs.get_mut(key);
         entry.attempts -= 1;
         if self.stop > Stop::Running {
-            self.finish_unrun(key, Status::Skipped, &self.stop.cause());
+            self.finish_stopped(key);
         } else {
             self.put_back(key);
         }
@@ -167,7 +173,8 @@ impl Pool {
         self.deadlines.set(&mut entry.retry_at, self.now.time.after(delay), Timer::Retry(key));
     }
 
-    /// Notes that the worker holds a file with the job's whole output open until it is told to let go of it.
+    /// Notes that the worker holds a file with the job's whole output open until it is told to let go of it
+    /// ([`Pool::release`]).
     fn spill_of(&mut self, id: WorkerId, request: u64, attempt: &Attempt) -> Option<Spill> {
         let said = attempt.result.as_ref().or(attempt.error.as_ref())?.get();
         // A quote inside a string is escaped, so this is the name of a member and never output that looks like one.
@@ -220,6 +227,14 @@ impl Pool {
                 record.error = Some(error);
             }
         });
+    }
+
+    /// The record of a job that waits while the run is being stopped: it is `skipped`, or `cancelled` when it had an
+    /// attempt before and was waiting for the next.
+    pub(super) fn finish_stopped(&mut self, key: JobKey) {
+        let tried = self.jobs.get(key).attempts > 0;
+        let status = if tried { Status::Cancelled } else { Status::Skipped };
+        self.finish_unrun(key, status, &self.stop.cause());
     }
 
     /// The one place where a job leaves the table and its record is made.
@@ -309,7 +324,14 @@ impl Pool {
     fn give_out(&mut self, record: Box<Record>) {
         let spill = record.spill;
         self.actions.push_back(Action::Emit(record));
-        let Some(Spill { worker: id, generation, request }) = spill else { return };
+        if let Some(spill) = spill {
+            self.release(spill);
+        }
+    }
+
+    /// Nobody wants the file with a job's whole output any longer.
+    fn release(&mut self, spill: Spill) {
+        let Spill { worker: id, generation, request } = spill;
         let worker = &mut self.workers[id.index()];
         if worker.generation == generation && worker.state.has_process() {
             worker.spills -= 1;

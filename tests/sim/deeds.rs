@@ -109,6 +109,18 @@ impl Outside {
         Fact::Nothing
     }
 
+    /// Writes an answer, which says that the job ended ok, failed, or (nothing) was not begun. Nobody hears it once the
+    /// output is closed.
+    fn answer(&mut self, process: Process, wire_id: u64, ok: Option<bool>, line: &str) {
+        let Some(actor) = self.actor(process).filter(|actor| !actor.stdout_closed) else { return };
+        // After something that is no answer nothing it says counts any more.
+        let job = if actor.broke_protocol { None } else { actor.open.remove(&wire_id) };
+        if let (Some(job), Some(ok)) = (job, ok) {
+            self.oracle.answered(job, ok);
+        }
+        self.write(process, line.as_bytes());
+    }
+
     /// Writes a line to standard output.
     pub(crate) fn write(&mut self, process: Process, line: &[u8]) {
         let Some(actor) = self.actor(process).filter(|actor| actor.dead.is_none() && !actor.stdout_closed) else {
@@ -249,12 +261,11 @@ impl Outside {
         actor.told_to_cancel.insert(wire_id);
         if let Some(at) = actor.waiting.iter().position(|&(id, _)| id == wire_id) {
             actor.waiting.remove(at);
-            actor.open.remove(&wire_id);
             self.coverage.recalls_waiting += 1;
             let line = format!(
                 r#"{{"id":{wire_id},"error":{{"code":-32800,"message":"cancelled","data":{{"begun":false}}}}}}"#
             );
-            self.write(process, line.as_bytes());
+            self.answer(process, wire_id, None, &line);
             return;
         }
         if actor.ignores_cancel {
@@ -266,13 +277,11 @@ impl Outside {
         }
         if let Some(at) = actor.running.iter().position(|run| run.wire_id == wire_id) {
             actor.running.swap_remove(at);
-            actor.open.remove(&wire_id);
             self.coverage.recalls_begun += 1;
             self.oracle.stopped_running(job, process);
-            self.oracle.answered(job, false);
             let line =
                 format!(r#"{{"id":{wire_id},"error":{{"code":-32800,"message":"cancelled","data":{{"begun":true}}}}}}"#);
-            self.write(process, line.as_bytes());
+            self.answer(process, wire_id, Some(false), &line);
             self.begins(process);
         }
     }
@@ -370,14 +379,16 @@ impl Outside {
                 self.write(process, format!(r##"{{"id":{wire_id},"result":"#{job}#"}}"##).as_bytes());
             }
             Fate::Fail | Fate::LieNotBegun => {
-                self.oracle.answered(job, false);
-                self.actor(process).expect("it lives").open.remove(&wire_id);
-                let error = if fate == Fate::Fail {
+                let spills = self.spills_output(process, wire_id, job);
+                let error = if spills {
+                    r#"{"code":-32000,"message":"exit code 1","data":{"exit_code":1,"stdout_spill":"/proc/1/fd/3"}}"#
+                } else if fate == Fate::Fail {
                     r#"{"code":-32000,"message":"ValueError: bad","data":{"type":"ValueError"}}"#
                 } else {
                     r#"{"code":-32800,"message":"cancelled","data":{"begun":false}}"#
                 };
-                self.write(process, format!(r#"{{"jsonrpc":"2.0","id":{wire_id},"error":{error}}}"#).as_bytes());
+                let line = format!(r#"{{"jsonrpc":"2.0","id":{wire_id},"error":{error}}}"#);
+                self.answer(process, wire_id, Some(false), &line);
             }
             Fate::Crash => {
                 let how = *self.rng.pick(&[-9, -11, 0, 1, 255]);
@@ -412,16 +423,23 @@ impl Outside {
         Fact::Nothing
     }
 
+    /// Whether a command had so much output that the worker keeps it in a file.
+    fn spills_output(&mut self, process: Process, wire_id: u64, job: u64) -> bool {
+        let spills = self.options.faults.spills;
+        let spills = self.options.config.target.is_command() && self.fault(spills);
+        let Some(actor) = self.actor(process).filter(|actor| !actor.stdout_closed && !actor.broke_protocol) else {
+            return false;
+        };
+        if spills {
+            actor.spills.insert(wire_id, job);
+        }
+        spills
+    }
+
     fn answers_ok(&mut self, process: Process, run: Run) {
         let Run { wire_id, job, .. } = run;
         let command = self.options.config.target.is_command();
-        let spills = self.options.faults.spills;
-        let spills = command && self.fault(spills);
-        self.oracle.answered(job, true);
-        let Some(actor) = self.actor(process).filter(|actor| !actor.stdout_closed) else { return };
-        actor.open.remove(&wire_id);
-        let line = if spills {
-            actor.spills.insert(wire_id, job);
+        let line = if self.spills_output(process, wire_id, job) {
             format!(
                 r##"{{"jsonrpc":"2.0","id":{wire_id},"result":{{"exit_code":0,"stdout":"#{job}#","stdout_spill":"/proc/1/fd/3"}}}}"##
             )
@@ -430,7 +448,7 @@ impl Outside {
         } else {
             format!(r##"{{"jsonrpc":"2.0","id":{wire_id},"result":"#{job}#"}}"##)
         };
-        self.write(process, line.as_bytes());
+        self.answer(process, wire_id, Some(true), &line);
     }
 
     /// The faults are over: whoever is stuck comes loose.

@@ -73,7 +73,7 @@ pub(crate) struct Outside {
     pub(crate) log: Option<VecDeque<String>>,
 }
 
-const LOG_LINES_MAX: usize = 120;
+const LOG_LINES_MAX: usize = 400;
 
 impl Outside {
     pub(crate) fn new(rng: Prng, options: Options, logged: bool) -> Self {
@@ -197,11 +197,10 @@ impl Outside {
             assert!(actor.open.len() <= concurrency as usize, "more in flight than --concurrency");
         }
         assert!(max_jobs.is_none_or(|max| actor.requests <= max), "more jobs than --max-jobs-per-worker");
-        let released: Vec<u64> = released.into_iter().filter_map(|id| actor.spills.remove(&id)).collect();
-        actor.stdin.extend_from_slice(bytes);
-        for job in released {
-            assert!(self.oracle.has_record(job), "a file is let go of after its record is out");
+        for id in released {
+            actor.spills.remove(&id).expect("only a file that is held open is let go of, once");
         }
+        actor.stdin.extend_from_slice(bytes);
         for (_, job) in jobs {
             self.oracle.sent(job);
         }
@@ -317,7 +316,14 @@ impl Shell for Outside {
                 self.ordered((worker, generation), "Probe");
                 self.plan(0, Deed::Probed((worker, generation)));
             }
-            Action::Emit(record) => self.oracle.emitted(&record),
+            Action::Emit(record) => {
+                if let Some(spill) = record.spill {
+                    // Where its worker lives, it still holds the file.
+                    let actor = self.actor((spill.worker, spill.generation)).filter(|actor| actor.dead.is_none());
+                    assert!(actor.is_none_or(|actor| actor.spills.contains_key(&spill.request)));
+                }
+                self.oracle.emitted(&record);
+            }
             Action::DropInput => {
                 assert!(!self.input_dropped, "the list is dropped once");
                 self.input_dropped = true;

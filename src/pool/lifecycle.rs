@@ -51,6 +51,9 @@ impl Pool {
         if matches!(worker.state, State::Spawning | State::Starting | State::Initialising { .. }) {
             self.starting -= 1;
         }
+        if let (State::Initialising { message }, true) = (worker.state, next.is_ending()) {
+            worker.init_left_open = Some(message);
+        }
         worker.state = next;
     }
 
@@ -141,6 +144,13 @@ impl Pool {
             }
         }
         false
+    }
+
+    /// Whether this is the answer to a message of `--init` that was open when the worker was told to end: nobody waits
+    /// for it any more.
+    pub(super) fn is_late_init_answer(&self, id: WorkerId, answer: &str) -> bool {
+        let open = self.workers[id.index()].init_left_open.map(|at| &self.config.init[at]);
+        open.and_then(|message| request_id(message)).is_some_and(|id| id.get() == answer)
     }
 
     /// The worker says that it cannot work at all: trying again would not help.

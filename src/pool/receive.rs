@@ -91,6 +91,9 @@ impl Pool {
         }
         let flight = request.parse().ok().and_then(|wire_id| Some((wire_id, self.take_flight(id, wire_id)?)));
         let Some((wire_id, flight)) = flight else {
+            if self.is_late_init_answer(id, request) {
+                return false;
+            }
             let message = format!("answered request {}, which is not open", shorten(request));
             self.protocol_broken(id, message, line);
             return false;

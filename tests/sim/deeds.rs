@@ -34,6 +34,7 @@ impl Outside {
             Deed::Reads(process) => self.reads(process),
             Deed::Done(process, wire_id) => self.is_done(process, wire_id),
             Deed::Delivers(process) => self.delivers(process),
+            Deed::Closes(process) => self.closes(process),
             Deed::Dies(process, how) => self.dies(process, how),
             Deed::Exits(process) => self.exits(process),
             Deed::Probed((worker, generation)) => match self.actor((worker, generation)) {
@@ -168,6 +169,19 @@ impl Outside {
             }
         }
         Fact::Nothing
+    }
+
+    /// Its output is closed, and it lives on.
+    fn closes(&mut self, process: Process) -> Fact {
+        let (worker, generation) = process;
+        let Some(actor) = self.actor(process).filter(|actor| !actor.end_told) else { return Fact::Nothing };
+        if !actor.stdout.is_empty() {
+            let bytes = std::mem::take(&mut actor.stdout);
+            self.plan(0, Deed::Closes(process));
+            return Fact::Output(process, bytes);
+        }
+        actor.end_told = true;
+        Fact::Event(Event::StdoutClosed { worker, generation })
     }
 
     fn exits(&mut self, process: Process) -> Fact {
@@ -413,11 +427,7 @@ impl Outside {
             Fate::CloseStdout => {
                 let actor = self.actor(process).expect("it lives");
                 actor.stdout_closed = true;
-                if actor.stdout.is_empty() {
-                    let (worker, generation) = process;
-                    actor.end_told = true;
-                    return Fact::Event(Event::StdoutClosed { worker, generation });
-                }
+                self.plan(MICROSECOND, Deed::Closes(process));
             }
         }
         Fact::Nothing

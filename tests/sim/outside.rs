@@ -26,6 +26,7 @@ pub(crate) enum Deed {
     Reads(Process),
     Done(Process, u64),
     Delivers(Process),
+    Closes(Process),
     Dies(Process, i32),
     Exits(Process),
     Probed(Process),
@@ -73,7 +74,7 @@ pub(crate) struct Outside {
     pub(crate) log: Option<VecDeque<String>>,
 }
 
-const LOG_LINES_MAX: usize = 400;
+const LOG_LINES_MAX: usize = 2000;
 
 impl Outside {
     pub(crate) fn new(rng: Prng, options: Options, logged: bool) -> Self {
@@ -232,7 +233,8 @@ impl Outside {
     pub(crate) fn stop_executing(&mut self, process: Process, status: ExitStatus) {
         let Some(actor) = self.actor(process) else { return };
         actor.dead.get_or_insert(status);
-        let muddled = actor.broke_protocol;
+        // Whoever lives on without an output may begin what it had read, and nobody hears of it.
+        let muddled = actor.broke_protocol || actor.stdout_closed;
         let running = std::mem::take(&mut actor.running);
         let open: Vec<u64> = actor.open.values().copied().collect();
         for run in running {
@@ -259,7 +261,9 @@ impl Outside {
                 self.coverage.abandoned += 1;
                 let slot: usize = message.split(' ').nth(1).and_then(|id| id.parse().ok()).expect("it names the slot");
                 let actor = self.actors[slot - 1].take().expect("it was there");
-                assert!(actor.condemned && actor.unkillable, "only what does not die is abandoned");
+                // When the machine stalls, the news of its end may be late.
+                let late = self.options.faults.clock_stall > 0;
+                assert!(actor.condemned && (actor.unkillable || late), "only what does not die is abandoned");
             }
             Notice::GivingUp { .. } => self.coverage.gave_up += 1,
             _ => {}

@@ -100,7 +100,12 @@ impl World {
     /// On to whatever comes next; now and then the machine stalls, and much is due together.
     fn move_clock(&mut self) {
         let deadline = self.deadline.map(Time::as_nanos);
-        let next = [deadline, self.outside.next_deed_at()].into_iter().flatten().min();
+        let mut next = [deadline, self.outside.next_deed_at()].into_iter().flatten().min();
+        if next.is_none() && self.outside.faults_on {
+            // Everything hangs on somebody who will never answer.
+            self.outside.heal();
+            next = self.outside.next_deed_at();
+        }
         let Some(next) = next else {
             panic!("nothing will ever happen again; without a record: {:?}", self.outside.oracle.missing());
         };

@@ -1,18 +1,36 @@
-//! The program: parse, run, exit.
+//! The program: parse, run, end by the exit code.
 
-use std::ffi::OsString;
 use std::process::ExitCode;
+use supervisor::cli::{self, Invocation};
+use supervisor::process::guard;
 use supervisor::worker::command;
+use supervisor::{exit, report};
 
 fn main() -> ExitCode {
-    let args: Vec<OsString> = std::env::args_os().skip(1).collect();
-    match args.first().and_then(|name| name.to_str()) {
-        // The guard comes before everything else: it stands in front of each worker and must start at once.
-        Some("guard") => supervisor::process::guard::main_from_args(&args[1..]),
-        Some("worker") => match command::Options::parse(&args[1..]) {
+    match cli::parse(std::env::args_os().collect()) {
+        Ok(Invocation::Guard(args)) => guard::main_from_args(&args),
+        Ok(Invocation::Worker(args)) => match command::Options::parse(&args) {
             Ok(options) => ExitCode::from(command::main(options)),
-            Err(_) => ExitCode::from(2),
+            Err(message) => fail(exit::ExitCode::Usage, &format!("supervisor worker: {message}\n")),
         },
-        _ => ExitCode::from(2),
+        Ok(Invocation::Print(text)) => end(supervisor::print(&text)),
+        Ok(Invocation::Spawn(config)) => match supervisor::run(*config) {
+            Ok(code) => end(code),
+            Err(error) => fail(exit::ExitCode::Usage, &format!("error: {error:#}\n")),
+        },
+        Err(error) => fail(error.exit_code(), &error.to_string()),
     }
+}
+
+fn fail(code: exit::ExitCode, text: &str) -> ExitCode {
+    report::stderr::say(text);
+    end(code)
+}
+
+/// A run that a signal stopped ends by that signal, so that a shell sees why.
+fn end(code: exit::ExitCode) -> ExitCode {
+    if let exit::ExitCode::Signal(number) = code {
+        guard::end_like(supervisor::status::ExitStatus::Signal(number));
+    }
+    ExitCode::from(u8::try_from(code.number()).unwrap_or(70))
 }

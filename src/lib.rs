@@ -18,11 +18,13 @@
 //! | [`worker`] | the built-in command worker, and `serve` for workers in Rust | [`pool`] |
 //! | [`report`] | everything that consumes records | [`pool`], [`reactor`] |
 //! | [`shims`] | the embedded workers for Python's and Node's functions | the user's files |
+//! | [`run`](mod@run), [`dry_run`] | one invocation, before the reactor takes over | |
 //! | [`cli`] | flags to [`config`] | |
 
 pub mod cli;
 pub mod config;
 pub mod drive;
+pub mod dry_run;
 pub mod edge;
 pub mod exit;
 pub mod ids;
@@ -33,9 +35,11 @@ pub mod protocol;
 pub mod reactor;
 pub mod record;
 pub mod report;
+pub mod run;
 pub mod shims;
 pub mod status;
 pub mod time;
 pub mod worker;
 
 pub use process::Process;
+pub use run::{print, run};

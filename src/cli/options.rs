@@ -64,7 +64,7 @@ pub(super) struct FailingArgs {
     /// A share counts from the third job on.
     #[arg(long, value_name = "WHEN,fail=N", value_parser = values::halt)]
     pub(super) halt: Option<Halt>,
-    /// Stop everything at the first failure; the same as --halt now,fail=1
+    /// Begin nothing more after the first failure; the same as --halt soon,fail=1
     #[arg(long)]
     pub(super) fail_fast: bool,
 }

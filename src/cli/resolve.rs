@@ -157,7 +157,7 @@ fn source(file: Option<&Path>, arguments: Option<Vec<OsString>>) -> Result<Sourc
 
 fn halt(failing: &FailingArgs) -> Halt {
     match (failing.fail_fast, failing.halt) {
-        (true, _) => Halt::Now(Failures::Count(1)),
+        (true, _) => Halt::Soon(Failures::Count(1)),
         (false, halt) => halt.unwrap_or(Halt::Never),
     }
 }

@@ -82,7 +82,7 @@ fn how_jobs_run() {
     let expected = ["--concurrency", "4", "--max-output", "0", "--grace-ms", "500", "--lifeline", "--output-dir", "d"];
     assert_eq!(config.launch.program, Program::Builtin(expected.map(OsString::from).into()));
     assert_eq!(spawn("--timeout 0").pool.timeout, None);
-    assert_eq!(spawn("--fail-fast").pool.halt, Halt::Now(Failures::Count(1)));
+    assert_eq!(spawn("--fail-fast").pool.halt, Halt::Soon(Failures::Count(1)));
     assert_eq!(spawn("--halt never").pool.halt, Halt::Never);
 }
 

@@ -2,7 +2,7 @@
 
 use super::deadline::Timer;
 use super::job_table::{JobEntry, JobKey, JobState};
-use super::needs::{BLOCKED_JOBS_MAX, Verdict};
+use super::needs::{BLOCKED_JOBS_MAX, Verdict, Waiting};
 use super::stop::Stop;
 use super::{Action, Notice, Pool, Reading, request};
 use crate::exit::ExitCode;
@@ -100,10 +100,11 @@ impl Pool {
 
     /// Nothing runs, nothing is ready, nothing more will come, and still jobs wait: what they wait for will never be.
     pub(super) fn settle_unmet_needs(&mut self) {
-        let blocked: Vec<JobKey> = self.jobs.iter().map(|(key, _)| key).collect();
-        for key in blocked {
-            let options = self.jobs.get(key).job.options.as_ref();
-            let needs = options.map(|options| options.needs.as_slice()).unwrap_or_default();
+        let blocked: Vec<Waiting> = self.jobs.iter().map(|(key, entry)| (key, entry.job.number)).collect();
+        for (key, number) in blocked {
+            // The first failure may have stopped the run, and with it all that wait (`--halt`).
+            let Some(entry) = self.jobs.find(key, number) else { continue };
+            let needs = entry.job.options.as_ref().map(|options| options.needs.as_slice()).unwrap_or_default();
             let unknown = needs.iter().find(|id| !self.needs.is_known(id));
             let why = match unknown {
                 Some(id) => format!("needs {id}, which is not in the list"),

@@ -62,6 +62,21 @@ pub enum Action {
     Finish(ExitCode),
 }
 
+impl Action {
+    /// The process that an order is for.
+    pub(super) fn addressee(&self) -> Option<(WorkerId, Generation)> {
+        match *self {
+            Action::Send { worker, generation, .. }
+            | Action::CloseStdin { worker, generation }
+            | Action::Terminate { worker, generation }
+            | Action::Kill { worker, generation }
+            | Action::Probe { worker, generation } => Some((worker, generation)),
+            // A slot that is to be filled has no process yet; the others name none.
+            Action::Spawn { .. } | Action::Emit(_) | Action::DropInput | Action::Notice(_) | Action::Finish(_) => None,
+        }
+    }
+}
+
 /// Something the user may want to be told on standard error while the run goes on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notice {

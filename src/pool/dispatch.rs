@@ -169,7 +169,8 @@ impl Pool {
         }
         for index in 0..self.workers.len() {
             let worker = &self.workers[index];
-            if worker.flights.open() == 0 && worker.state.has_process() && !worker.state.is_ending() {
+            let busy = worker.flights.open() > 0 || worker.spills > 0;
+            if !busy && worker.state.has_process() && !worker.state.is_ending() {
                 self.drain(worker.id);
             }
         }
@@ -198,7 +199,7 @@ impl Pool {
         }
         for index in 0..self.workers.len() {
             let worker = &mut self.workers[index];
-            if worker.recall_at.is_none() && worker.flights.open() > worker.flights.begun() {
+            if worker.recall_at.is_none() && worker.flights.has_followers() {
                 let at = worker.last_progress.after(worker.prefetch.patience()).max(self.now.time);
                 let timer = Timer::Recall(worker.id, worker.generation);
                 self.deadlines.set(&mut worker.recall_at, at, timer);
@@ -210,7 +211,7 @@ impl Pool {
     pub(super) fn recall_followers(&mut self, id: WorkerId) {
         let idle = self.offers.first().is_some_and(|&(load, _)| load == 0);
         let worker = &mut self.workers[id.index()];
-        if !idle || self.queue.len() > 0 || worker.flights.open() == worker.flights.begun() {
+        if !idle || self.queue.len() > 0 || !worker.flights.has_followers() {
             return;
         }
         let at = worker.last_progress.after(worker.prefetch.patience());
@@ -219,7 +220,7 @@ impl Pool {
             self.deadlines.set(&mut worker.recall_at, at, timer);
             return;
         }
-        for wire_id in worker.flights.ids(false) {
+        for wire_id in worker.flights.followers() {
             self.cancel_flight(id, wire_id, Cancel::Recall);
         }
     }

@@ -125,8 +125,20 @@ impl Flights {
         self.begun
     }
 
-    /// Ids of the open ones that are begun, or that are not.
-    pub(super) fn ids(&self, begun: bool) -> Vec<u64> {
-        self.iter().filter(|(_, flight)| flight.begun.is_some() == begun).map(|(id, _)| id).collect()
+    /// Ids of the open ones that are begun.
+    pub(super) fn begun_ids(&self) -> Vec<u64> {
+        self.iter().filter(|(_, flight)| flight.begun.is_some()).map(|(id, _)| id).collect()
+    }
+
+    /// Ids of the open ones that are not begun and were not called back yet.
+    pub(super) fn followers(&self) -> Vec<u64> {
+        let follows = |flight: &Flight| flight.begun.is_none() && flight.cancel.is_none();
+        self.iter().filter(|(_, flight)| follows(flight)).map(|(id, _)| id).collect()
+    }
+
+    /// Whether there is any that [`Flights::followers`] would name. Requests are begun in turn, so those are last.
+    pub(super) fn has_followers(&self) -> bool {
+        let last = self.slots.iter().rev().flatten().next();
+        last.is_some_and(|flight| flight.begun.is_none() && flight.cancel.is_none())
     }
 }

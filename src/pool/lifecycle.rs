@@ -52,6 +52,9 @@ impl Pool {
         if matches!(worker.state, State::Spawning | State::Starting | State::Initialising { .. }) {
             self.starting -= 1;
         }
+        if let (State::Initialising { message }, true) = (worker.state, next.is_ending()) {
+            worker.init_left_open = Some(message);
+        }
         worker.state = next;
     }
 
@@ -142,6 +145,13 @@ impl Pool {
             }
         }
         false
+    }
+
+    /// Whether this is the answer to a message of `--init` that was open when the worker was told to end: nobody waits
+    /// for it any more.
+    pub(super) fn is_late_init_answer(&self, id: WorkerId, answer: &str) -> bool {
+        let open = self.workers[id.index()].init_left_open.map(|at| &self.config.init[at]);
+        open.and_then(|message| request_id(message)).is_some_and(|id| id.get() == answer)
     }
 
     /// The worker says that it cannot work at all: trying again would not help.
@@ -272,13 +282,11 @@ impl Pool {
     pub(super) fn exited(&mut self, id: WorkerId, status: ExitStatus, unread: usize) {
         self.clear_timers(id);
         self.withdraw(id);
-        let before = self.stats.clone();
-        let attempts_before = self.workers[id.index()].jobs_ended;
         self.lose_flights(id, Some(status), unread);
         let worker = &self.workers[id.index()];
-        let cost_a_job = worker.jobs_ended > attempts_before || self.stats.done() > before.done();
         let (was, pid) = (worker.state, worker.pid);
-        let worked = worker.did_work || cost_a_job;
+        // A death that was charged to a job, now or when the worker was condemned for it, is not the program's fault.
+        let worked = worker.did_work || worker.jobs_ended > 0;
         let jobs = worker.jobs_ended + self.joined[id.index()].as_ref().map_or(0, |joined| joined.jobs);
         self.joined[id.index()] = Some(Joined { worker: id, pid: worker.shown_pid, jobs, exit: status });
         let stderr = worker.stderr_tail.clone();
@@ -340,7 +348,7 @@ impl Pool {
             self.end_flight(id, wire_id, given_up, Ending::Overdue);
         }
         self.withdraw(id);
-        for follower in self.workers[id.index()].flights.ids(false) {
+        for follower in self.workers[id.index()].flights.followers() {
             self.cancel_flight(id, follower, Cancel::Recall);
         }
         self.kill_if_useless(id);

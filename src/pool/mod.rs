@@ -167,9 +167,12 @@ impl Pool {
         }
     }
 
-    /// Takes in a fact. `now` must not go back.
+    /// Takes in a fact. `now` must not go back. Once the run is over nothing counts any more.
     pub fn handle(&mut self, now: Now, event: Event<'_>) {
         debug_assert!(now.time >= self.now.time, "active time does not go back");
+        if self.finished {
+            return;
+        }
         self.now = now;
         self.settled = false;
         match event {
@@ -213,7 +216,20 @@ impl Pool {
         if self.actions.is_empty() && !self.settled {
             self.settle();
         }
-        self.actions.pop_front()
+        while let Some(action) = self.actions.pop_front() {
+            if !self.is_stale(&action) {
+                return Some(action);
+            }
+        }
+        None
+    }
+
+    /// Whether an order names a process whose end was told later in the same turn.
+    fn is_stale(&self, action: &Action) -> bool {
+        action.addressee().is_some_and(|(id, generation)| {
+            let worker = &self.workers[id.index()];
+            worker.generation != generation || !worker.state.has_process()
+        })
     }
 
     /// When [`Event::DeadlineReached`] is wanted at the latest.

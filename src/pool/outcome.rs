@@ -25,10 +25,13 @@ impl Pool {
         let well = matches!(ending, Ending::Answered(_)) && flight.cancel < Some(Cancel::Timeout);
         self.release_shared(id, wire_id, well);
         let Some(key) = flight.job.take() else { return };
-        let recalled = matches!(&ending, Ending::Answered(Outcome::Error(error)) if was_not_begun(error));
-        let never_begun = flight.begun.is_none() || recalled;
-        let is_lost = matches!(ending, Ending::WorkerLost { .. });
-        if (recalled || is_lost) && never_begun && flight.cancel < Some(Cancel::Timeout) {
+        let never_begun = match &ending {
+            // Only of what it was asked to stop can a worker say so, or it could hand a job back for ever.
+            Ending::Answered(Outcome::Error(error)) => flight.cancel.is_some() && was_not_begun(error),
+            Ending::Answered(Outcome::Result(_)) => false,
+            Ending::WorkerLost { .. } | Ending::Overdue => flight.begun.is_none(),
+        };
+        if never_begun && flight.cancel != Some(Cancel::Timeout) {
             self.not_begun(key);
             return;
         }
@@ -39,15 +42,15 @@ impl Pool {
         let begun = flight.begun.unwrap_or(self.now);
         self.stats.job_time += self.now.time.since(begun.time);
         self.workers[id.index()].jobs_ended += 1;
+        let spill = self.spill_of(id, wire_id, &attempt);
         if attempt.status != Status::Ok && self.may_retry(key, attempt.status) {
-            if let Some(spill) = self.spill_of(id, wire_id, &attempt) {
+            if let Some(spill) = spill {
                 self.release(spill);
             }
             let record = self.record_of_attempt(id, key, flight, attempt);
             self.jobs.get_mut(key).last = Some(record);
             self.retry_later(key);
         } else {
-            let spill = self.spill_of(id, wire_id, &attempt);
             let mut record = self.record_of_attempt(id, key, flight, attempt);
             record.spill = spill;
             self.finish(key, record);
@@ -93,7 +96,8 @@ impl Pool {
         self.deadlines.set(&mut entry.retry_at, self.now.time.after(delay), Timer::Retry(key));
     }
 
-    /// Notes that the worker holds a file with the job's whole output open until it is told to let go of it.
+    /// Notes that the worker holds a file with the job's whole output open until it is told to let go of it
+    /// ([`Pool::release`]).
     fn spill_of(&mut self, id: WorkerId, request: u64, attempt: &Attempt) -> Option<Spill> {
         let said = attempt.result.as_ref().or(attempt.error.as_ref())?.get();
         // A quote inside a string is escaped, so this is the name of a member and never output that looks like one.

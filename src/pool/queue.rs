@@ -45,27 +45,20 @@ impl Queue {
             self.len -= 1;
             return Some(key);
         }
-        let mut lane = self.lanes.first_entry()?;
-        let key = lane.get_mut().pop_front();
-        // An empty lane of another priority than the usual one would cost every later look-up.
-        if lane.get().is_empty() && *lane.key() != Reverse(0) {
-            lane.remove();
-        } else if key.is_none() {
-            return self.pop_below_empty_default();
-        }
-        self.len -= usize::from(key.is_some());
+        // Only the lane of the usual priority may be empty, so this looks at two at most.
+        let (&lane, jobs) = self.lanes.iter_mut().find(|(_, jobs)| !jobs.is_empty())?;
+        let key = jobs.pop_front();
+        let is_empty = jobs.is_empty();
+        self.leave(lane, is_empty);
+        self.len -= 1;
         key
     }
 
-    /// The lane of priority 0 is kept even when empty; lower ones stand behind it.
-    fn pop_below_empty_default(&mut self) -> Option<JobKey> {
-        let (&lane, jobs) = self.lanes.iter_mut().find(|(_, jobs)| !jobs.is_empty())?;
-        let key = jobs.pop_front();
-        if jobs.is_empty() {
+    /// The lane of the usual priority is kept when it becomes empty; any other would cost every later look-up.
+    fn leave(&mut self, lane: Reverse<i64>, is_empty: bool) {
+        if is_empty && lane != Reverse(0) {
             self.lanes.remove(&lane);
         }
-        self.len -= 1;
-        key
     }
 
     /// The next suspect.
@@ -83,10 +76,12 @@ impl Queue {
     /// Takes one certain job out of turn; whether it was there.
     pub(super) fn take(&mut self, priority: i64, key: JobKey) -> bool {
         let lane = self.lanes.entry(Reverse(priority)).or_default();
-        let found = [lane, &mut self.suspects, &mut self.granted].into_iter().any(|jobs| {
+        let found = [&mut *lane, &mut self.suspects, &mut self.granted].into_iter().any(|jobs| {
             let at = jobs.iter().position(|&waiting| waiting == key);
             at.and_then(|at| jobs.remove(at)).is_some()
         });
+        let is_empty = lane.is_empty();
+        self.leave(Reverse(priority), is_empty);
         self.len -= usize::from(found);
         found
     }

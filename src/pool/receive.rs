@@ -64,6 +64,9 @@ impl Pool {
     }
 
     fn receive_message(&mut self, id: WorkerId, message: Message<'_>, line: &[u8]) -> bool {
+        if self.workers[id.index()].deaf {
+            return false;
+        }
         match message {
             Message::Answer { id: Some(request), outcome } => self.receive_answer(id, request.get(), outcome, line),
             // An error that names no request says that something we sent was not understood; it ends nothing.
@@ -87,6 +90,9 @@ impl Pool {
         }
         let flight = request.parse().ok().and_then(|wire_id| Some((wire_id, self.take_flight(id, wire_id)?)));
         let Some((wire_id, flight)) = flight else {
+            if self.is_late_init_answer(id, request) {
+                return false;
+            }
             let message = format!("answered request {}, which is not open", shorten(request));
             self.protocol_broken(id, message, line);
             return false;
@@ -166,7 +172,7 @@ impl Pool {
         let is_command = self.config.target.is_command();
         let worker = &mut self.workers[id.index()];
         worker.remember_stderr(bytes);
-        let running = worker.flights.ids(true);
+        let running = worker.flights.begun_ids();
         if let ([only], false) = (running.as_slice(), is_command) {
             let flight = worker.flights.get_mut(*only).expect("it is open");
             append(&mut flight.said.get_or_insert_default().stderr, bytes, limit);

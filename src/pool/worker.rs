@@ -68,6 +68,8 @@ pub(super) struct Worker {
     pub(super) flights: Flights,
     /// How many jobs it runs at a time.
     pub(super) concurrency: usize,
+    /// The message of `--init` that was open when it was told to end: its answer may still come.
+    pub(super) init_left_open: Option<usize>,
     /// It takes jobs strictly in turn, so some may be sent ahead.
     pub(super) takes_in_turn: bool,
     /// It takes arrays of requests.
@@ -121,6 +123,7 @@ impl Worker {
             decoder: LineDecoder::new(line_bytes_max),
             flights: Flights::default(),
             concurrency: 1,
+            init_left_open: None,
             takes_in_turn: false,
             takes_batches: false,
             announced: false,

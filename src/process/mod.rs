@@ -20,6 +20,7 @@ mod exit_hook;
 pub mod guard;
 pub mod handle;
 mod inspect;
+pub mod limits;
 pub mod reap;
 pub mod signal;
 pub mod spawn;

@@ -292,7 +292,8 @@ impl Pool {
         let stderr = worker.stderr_tail.clone();
         let blame = worker.blame.clone();
         self.leave_start(id, State::Empty);
-        if !was.is_ending() {
+        // One that never worked is told of once, when the run gives up because of such.
+        if worked && !was.is_ending() {
             self.notice(Notice::WorkerDied { worker: id, pid, status, stderr: stderr.clone() });
         }
         if worked || was == State::Draining || self.stop > Stop::Running {

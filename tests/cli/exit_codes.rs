@@ -52,7 +52,7 @@ fn code_4_for_an_empty_list_only_when_asked() {
 
 #[test]
 fn code_5_when_no_worker_can_be_started() {
-    let done = Run::json(["--worker", "/no/such/program"]).stdin("a\n").run();
+    let done = Run::json(["--worker", "/no/such/program"]).stdin("{\"method\":\"f\"}\n").run();
     assert_eq!(done.code, Some(5), "{}", done.stderr);
     assert!(done.stderr.contains("/no/such/program"), "{}", done.stderr);
 }

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 const DEADLINE: Duration = Duration::from_secs(60);
 
 /// A command line of `supervisor` to be run.
-pub struct Run {
+pub(crate) struct Run {
     command: Command,
     stdin: Option<Vec<u8>>,
 }
@@ -22,7 +22,7 @@ pub struct Run {
 impl Run {
     /// `supervisor ARGS`, in a directory of its own choosing, without the caller's SPV_ variables.
     #[expect(clippy::disallowed_methods, reason = "tests start the program under test")]
-    pub fn new<I: IntoIterator<Item = S>, S: AsRef<std::ffi::OsStr>>(args: I) -> Self {
+    pub(crate) fn new<I: IntoIterator<Item = S>, S: AsRef<std::ffi::OsStr>>(args: I) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_supervisor"));
         command.args(args).env_remove("CI").env_remove("NO_COLOR");
         for (name, _) in std::env::vars_os() {
@@ -34,44 +34,44 @@ impl Run {
     }
 
     /// `supervisor spawn --json ARGS`: records on standard output.
-    pub fn json<I: IntoIterator<Item = S>, S: AsRef<std::ffi::OsStr>>(args: I) -> Self {
+    pub(crate) fn json<I: IntoIterator<Item = S>, S: AsRef<std::ffi::OsStr>>(args: I) -> Self {
         Run::new(["spawn", "--json"]).args(args)
     }
 
     /// `supervisor spawn ARGS`: text on standard output.
-    pub fn text<I: IntoIterator<Item = S>, S: AsRef<std::ffi::OsStr>>(args: I) -> Self {
+    pub(crate) fn text<I: IntoIterator<Item = S>, S: AsRef<std::ffi::OsStr>>(args: I) -> Self {
         Run::new(["spawn"]).args(args)
     }
 
-    pub fn args<I: IntoIterator<Item = S>, S: AsRef<std::ffi::OsStr>>(mut self, args: I) -> Self {
+    pub(crate) fn args<I: IntoIterator<Item = S>, S: AsRef<std::ffi::OsStr>>(mut self, args: I) -> Self {
         self.command.args(args);
         self
     }
 
-    pub fn env(mut self, name: &str, value: impl AsRef<std::ffi::OsStr>) -> Self {
+    pub(crate) fn env(mut self, name: &str, value: impl AsRef<std::ffi::OsStr>) -> Self {
         self.command.env(name, value);
         self
     }
 
-    pub fn cwd(mut self, path: &Path) -> Self {
+    pub(crate) fn cwd(mut self, path: &Path) -> Self {
         self.command.current_dir(path);
         self
     }
 
     /// What the job list holds.
-    pub fn stdin(mut self, bytes: impl AsRef<[u8]>) -> Self {
+    pub(crate) fn stdin(mut self, bytes: impl AsRef<[u8]>) -> Self {
         self.stdin = Some(bytes.as_ref().to_vec());
         self
     }
 
     /// Gives access to what is set up, for what the methods above do not offer.
-    pub fn with(mut self, change: impl FnOnce(&mut Command)) -> Self {
+    pub(crate) fn with(mut self, change: impl FnOnce(&mut Command)) -> Self {
         change(&mut self.command);
         self
     }
 
     /// Starts it, with standard input left open.
-    pub fn start(mut self) -> Started {
+    pub(crate) fn start(mut self) -> Started {
         self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = self.command.spawn().expect("the binary starts");
         let stdout = Captured::of(child.stdout.take().expect("piped"));
@@ -88,7 +88,7 @@ impl Run {
     }
 
     /// Starts it with a standard output that is read by the test itself, or not at all.
-    pub fn start_piped(mut self) -> Piped {
+    pub(crate) fn start_piped(mut self) -> Piped {
         self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = self.command.spawn().expect("the binary starts");
         let mut stdin = child.stdin.take().expect("piped");
@@ -100,12 +100,12 @@ impl Run {
     }
 
     /// Runs it to its end; standard input is empty when none was given.
-    pub fn run(self) -> Done {
+    pub(crate) fn run(self) -> Done {
         self.start().finish()
     }
 
     /// Runs it to its end with standard input, output and error as `with` set them up.
-    pub fn run_bare(mut self) -> Option<i32> {
+    pub(crate) fn run_bare(mut self) -> Option<i32> {
         let mut child = self.command.spawn().expect("the binary starts");
         let until = now() + DEADLINE;
         wait(&mut child, until).and_then(|status| status.code().or(status.signal().map(|number| 128 + number)))
@@ -113,7 +113,7 @@ impl Run {
 }
 
 /// A run in progress.
-pub struct Started {
+pub(crate) struct Started {
     child: Child,
     stdin: Option<ChildStdin>,
     stdout: Captured,
@@ -123,42 +123,42 @@ pub struct Started {
 
 impl Started {
     /// Adds to the job list.
-    pub fn feed(&mut self, bytes: &str) {
+    pub(crate) fn feed(&mut self, bytes: &str) {
         let stdin = self.stdin.as_mut().expect("the list is open");
         stdin.write_all(bytes.as_bytes()).expect("the program reads");
     }
 
     /// Ends the job list.
-    pub fn close(&mut self) {
+    pub(crate) fn close(&mut self) {
         self.stdin = None;
     }
 
-    pub fn pid(&self) -> i32 {
+    pub(crate) fn pid(&self) -> i32 {
         i32::try_from(self.child.id()).expect("a pid")
     }
 
-    pub fn signal(&self, signal: i32) {
+    pub(crate) fn signal(&self, signal: i32) {
         let signal = nix::sys::signal::Signal::try_from(signal).expect("a signal");
         nix::sys::signal::kill(nix::unistd::Pid::from_raw(self.pid()), signal).expect("it is there");
     }
 
     /// Waits until standard output holds so many lines.
-    pub fn await_lines(&self, count: usize) {
+    pub(crate) fn await_lines(&self, count: usize) {
         self.stdout.wait_for(|bytes| bytes.iter().filter(|&&byte| byte == b'\n').count() >= count);
     }
 
     /// Waits until standard output holds this text.
-    pub fn await_stdout(&self, text: &str) {
+    pub(crate) fn await_stdout(&self, text: &str) {
         self.stdout.wait_for(|bytes| String::from_utf8_lossy(bytes).contains(text));
     }
 
     /// Waits until standard error holds this text.
-    pub fn await_stderr(&self, text: &str) {
+    pub(crate) fn await_stderr(&self, text: &str) {
         self.stderr.wait_for(|bytes| String::from_utf8_lossy(bytes).contains(text));
     }
 
     /// Waits until a worker runs a command, and gives the command's pid.
-    pub fn await_grandchild(&self) -> i32 {
+    pub(crate) fn await_grandchild(&self) -> i32 {
         let mut found = None;
         await_condition("a command runs", || {
             found = children(self.pid()).into_iter().flat_map(children).next();
@@ -168,7 +168,7 @@ impl Started {
     }
 
     /// Waits until a process is in this state (`T`: stopped).
-    pub fn await_state(&self, pid: i32, state: char) {
+    pub(crate) fn await_state(&self, pid: i32, state: char) {
         await_condition("the process changes its state", || {
             let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
             stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with(state))
@@ -176,7 +176,7 @@ impl Started {
     }
 
     /// Waits for its end.
-    pub fn finish(mut self) -> Done {
+    pub(crate) fn finish(mut self) -> Done {
         self.stdin = None;
         let status = wait(&mut self.child, now() + DEADLINE);
         let took = self.began.elapsed();
@@ -191,20 +191,20 @@ impl Started {
 }
 
 /// A run whose standard output is in the hands of the test.
-pub struct Piped {
+pub(crate) struct Piped {
     child: Child,
-    pub stdout: Option<std::process::ChildStdout>,
+    pub(crate) stdout: Option<std::process::ChildStdout>,
 }
 
 impl Piped {
-    pub fn signal(&self, signal: i32) {
+    pub(crate) fn signal(&self, signal: i32) {
         let signal = nix::sys::signal::Signal::try_from(signal).expect("a signal");
         let pid = nix::unistd::Pid::from_raw(i32::try_from(self.child.id()).expect("a pid"));
         nix::sys::signal::kill(pid, signal).expect("it is there");
     }
 
     /// Waits until the pipe is full: whoever writes to it has to wait for a reader.
-    pub fn await_blocked(&self) {
+    pub(crate) fn await_blocked(&self) {
         use std::os::fd::AsRawFd;
         let pipe = self.stdout.as_ref().expect("not taken").as_raw_fd();
         await_condition("the pipe is full", || {
@@ -216,7 +216,7 @@ impl Piped {
     }
 
     /// Waits for its end: the exit code, or 128 + the signal. Closes the pipe only after it.
-    pub fn wait(mut self) -> Option<i32> {
+    pub(crate) fn wait(mut self) -> Option<i32> {
         let status = wait(&mut self.child, now() + DEADLINE)?;
         status.code().or(status.signal().map(|number| 128 + number))
     }
@@ -224,22 +224,22 @@ impl Piped {
 
 /// A run that has ended.
 #[derive(Debug)]
-pub struct Done {
+pub(crate) struct Done {
     /// Its exit code; none when a signal ended it.
-    pub code: Option<i32>,
-    pub signal: Option<i32>,
-    pub stdout: Vec<u8>,
-    pub stderr: String,
-    pub took: Duration,
+    pub(crate) code: Option<i32>,
+    pub(crate) signal: Option<i32>,
+    pub(crate) stdout: Vec<u8>,
+    pub(crate) stderr: String,
+    pub(crate) took: Duration,
 }
 
 impl Done {
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.stdout).into_owned()
     }
 
     /// The records on standard output, each held against the schema.
-    pub fn records(&self) -> Vec<Value> {
+    pub(crate) fn records(&self) -> Vec<Value> {
         let text = std::str::from_utf8(&self.stdout).expect("records are UTF-8");
         assert!(text.is_empty() || text.ends_with('\n'), "the last line is whole: {text:?}");
         text.lines()
@@ -251,7 +251,7 @@ impl Done {
     }
 
     /// The records by id, with no id twice.
-    pub fn by_id(&self) -> BTreeMap<String, Value> {
+    pub(crate) fn by_id(&self) -> BTreeMap<String, Value> {
         let mut records = BTreeMap::new();
         for record in self.records() {
             let id = record["id"].to_string();
@@ -261,7 +261,7 @@ impl Done {
     }
 
     /// How many records have each status.
-    pub fn statuses(&self) -> BTreeMap<String, usize> {
+    pub(crate) fn statuses(&self) -> BTreeMap<String, usize> {
         let mut statuses = BTreeMap::new();
         for record in self.by_id().values() {
             *statuses.entry(record["status"].as_str().expect("a status").to_owned()).or_default() += 1;
@@ -271,7 +271,7 @@ impl Done {
 
     /// Insists on an exit code.
     #[track_caller]
-    pub fn expect_code(self, code: i32) -> Self {
+    pub(crate) fn expect_code(self, code: i32) -> Self {
         assert_eq!(
             self.code,
             Some(code),
@@ -285,27 +285,27 @@ impl Done {
 }
 
 /// The map `{status: count}`, to compare with [`Done::statuses`].
-pub fn counts<const N: usize>(expected: [(&str, usize); N]) -> BTreeMap<String, usize> {
+pub(crate) fn counts<const N: usize>(expected: [(&str, usize); N]) -> BTreeMap<String, usize> {
     expected.into_iter().map(|(status, count)| (status.to_owned(), count)).collect()
 }
 
 /// A directory that goes with the test.
-pub struct TempDir(PathBuf);
+pub(crate) struct TempDir(PathBuf);
 
 impl TempDir {
-    pub fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&path);
         std::fs::create_dir_all(&path).expect("a directory for the test");
         TempDir(path)
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.0
     }
 
     /// Writes a file and gives its path.
-    pub fn file(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+    pub(crate) fn file(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
         let path = self.0.join(name);
         std::fs::write(&path, content).expect("a file for the test");
         path
@@ -383,7 +383,7 @@ fn wait(child: &mut Child, until: Instant) -> Option<std::process::ExitStatus> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "tests have deadlines")]
-pub fn now() -> Instant {
+pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
@@ -399,12 +399,12 @@ fn children(pid: i32) -> Vec<i32> {
 
 /// Waits until no process has this in its command line (arguments end with NUL there); two seconds is what is promised.
 #[track_caller]
-pub fn await_gone(command_line: &str) {
+pub(crate) fn await_gone(command_line: &str) {
     await_condition("nothing is left", || !somebody_runs(command_line));
 }
 
 /// Whether a process has this in its command line.
-pub fn somebody_runs(command_line: &str) -> bool {
+pub(crate) fn somebody_runs(command_line: &str) -> bool {
     std::fs::read_dir("/proc").expect("/proc").flatten().any(|entry| {
         std::fs::read(entry.path().join("cmdline"))
             .is_ok_and(|bytes| String::from_utf8_lossy(&bytes).contains(command_line))
@@ -413,7 +413,7 @@ pub fn somebody_runs(command_line: &str) -> bool {
 
 /// Looks again and again until something holds that no descriptor tells of.
 #[track_caller]
-pub fn await_condition(what: &str, mut holds: impl FnMut() -> bool) {
+pub(crate) fn await_condition(what: &str, mut holds: impl FnMut() -> bool) {
     let until = now() + DEADLINE;
     while !holds() {
         assert!(now() < until, "it never came that {what}");
@@ -423,6 +423,6 @@ pub fn await_condition(what: &str, mut holds: impl FnMut() -> bool) {
 
 /// Lets time pass, where time is what is under test or nothing else can be waited for.
 #[expect(clippy::disallowed_methods, reason = "the one door of the tests")]
-pub fn pause(span: Duration) {
+pub(crate) fn pause(span: Duration) {
     std::thread::sleep(span);
 }

@@ -5,8 +5,8 @@ use serde_json::json;
 
 fn stdouts(run: Run) -> Vec<String> {
     let done = run.run();
-    let texts = done.records().iter().map(|record| record["result"]["stdout"].as_str().unwrap_or("-").to_owned());
-    texts.collect()
+    let records = done.records();
+    records.iter().map(|record| record["result"]["stdout"].as_str().unwrap_or("-").to_owned()).collect()
 }
 
 #[test]

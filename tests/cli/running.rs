@@ -101,7 +101,7 @@ fn a_job_runs_after_those_it_needs_and_not_if_they_failed() {
 #[test]
 fn higher_priority_goes_first() {
     let jobs = [("a", 0), ("b", -1), ("c", 5), ("d", 5), ("e", 0)];
-    let mut list = "{\"id\":\"z\",\"command\":\"sleep 0.3\"}\n".to_owned();
+    let mut list = "{\"id\":\"z\",\"command\":\"sleep 0.3\",\"priority\":100}\n".to_owned();
     for (id, priority) in jobs {
         list += &format!("{}\n", json!({"id": id, "command": ["true"], "priority": priority}));
     }

@@ -107,28 +107,30 @@ impl Sweep<'_> {
     /// Kills and reaps all that can be seen now; says whether there was anything.
     fn round(&mut self) -> bool {
         let me = std::process::id();
-        let mut children = inspect::children_of(me);
-        children.retain(|&child| !(self.keep)(child) && !self.immune.contains(&child));
-        // The dead first: they were no leftovers, and their groups must not hide behind them.
-        let found = !children.is_empty();
-        children.retain(|&child| !self.bury(child));
-        self.note(&children);
-        for &child in &children {
-            self.strike(child, me);
+        let mut children = self.targets(me);
+        let (dead, mut alive): (Vec<u32>, _) = children.drain(..).partition(|&child| is_dead(child));
+        if !dead.is_empty() {
+            // What the dead have left is ours by now, and has to be seen before it is killed with their groups.
+            alive = self.targets(me);
+            alive.retain(|child| !dead.contains(child));
         }
+        let below: Vec<(u32, u32)> = alive.iter().flat_map(|&child| inspect::walk(child)).collect();
+        alive.iter().chain(below.iter().map(|(pid, _)| pid)).for_each(|&pid| self.note(pid));
+        dead.iter().for_each(|&child| bury(child));
+        alive.iter().for_each(|&child| self.strike(child, me));
         // Deeper ones as well, and not only when they come to us: a tree that forks faster at its leaves than it dies
         // from its root would win.
-        for child in &children {
-            let below = inspect::walk(*child);
-            self.note(&below.iter().map(|&(pid, _)| pid).collect::<Vec<_>>());
-            for (pid, parent) in below {
-                self.swept.killed += u64::from(signal_descendant(pid, parent, libc::SIGKILL));
-            }
+        for (pid, parent) in below {
+            self.swept.killed += u64::from(signal_descendant(pid, parent, libc::SIGKILL));
         }
-        for child in children {
-            self.await_end(child);
-        }
-        found
+        alive.iter().for_each(|&child| self.await_end(child));
+        !dead.is_empty() || !alive.is_empty()
+    }
+
+    fn targets(&self, me: u32) -> Vec<u32> {
+        let mut children = inspect::children_of(me);
+        children.retain(|&child| !(self.keep)(child) && !self.immune.contains(&child));
+        children
     }
 
     /// Kills a child, and its group in one blow where the group is surely made of descendants of ours: nobody can fork
@@ -157,31 +159,33 @@ impl Sweep<'_> {
         if let Ok(descriptor) = sys::pidfd_open(child) {
             // Whether it ended or the turn is over, the next look tells.
             sys::wait_readable(descriptor.as_fd(), Some(left)).unwrap_or(false);
-        } else if sys::peek(Some(child), libc::WNOHANG) == Peek::NoneDead {
+        } else if !is_dead(child) {
             // Before Linux 5.3, or short of descriptors: a killed process needs a moment.
             nix::poll::poll(&mut [], 1_u8).unwrap_or(0);
         }
-        self.bury(child);
+        bury(child);
     }
 
-    /// Reaps a dead child. Its own group is emptied before its number becomes free.
-    fn bury(&self, child: u32) -> bool {
-        if matches!(sys::peek(Some(child), libc::WNOHANG), Peek::Dead(..)) && group_of(child) == Some(child) {
-            sys::killpg(child, libc::SIGKILL).unwrap_or(());
+    fn note(&mut self, pid: u32) {
+        let found = &mut self.swept.found;
+        if found.len() < SWEEP_NAMES && !found.iter().any(|&(known, _)| known == pid) {
+            found.push((pid, name_of(pid)));
         }
-        sys::wait4(child).is_some()
     }
+}
 
-    fn note(&mut self, pids: &[u32]) {
-        for &pid in pids {
-            if self.swept.found.len() == SWEEP_NAMES {
-                return;
-            }
-            if !self.swept.found.iter().any(|&(known, _)| known == pid) {
-                self.swept.found.push((pid, name_of(pid)));
-            }
-        }
+/// Whether a child has ended, or is none of ours any more.
+fn is_dead(child: u32) -> bool {
+    sys::peek(Some(child), libc::WNOHANG) != Peek::NoneDead
+}
+
+/// Reaps a child if it is dead. A group that it leads is emptied before its number becomes free.
+fn bury(child: u32) {
+    if matches!(sys::peek(Some(child), libc::WNOHANG), Peek::Dead(..)) && group_of(child) == Some(child) {
+        // It fails when the child was the last of its group.
+        sys::killpg(child, libc::SIGKILL).unwrap_or(());
     }
+    sys::wait4(child);
 }
 
 fn group_of(pid: u32) -> Option<u32> {

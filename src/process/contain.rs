@@ -21,6 +21,9 @@ pub const SWEEP_NAMES: usize = 64;
 /// How long one killed child is waited for before the others get their turn.
 const TURN: Duration = Duration::from_millis(20);
 
+/// How often our children are listed in one round.
+const LOOKS: usize = 8;
+
 /// What a sweep found and whether it got rid of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Swept {
@@ -95,6 +98,17 @@ pub fn sweep_for(limit: Duration, keep: &dyn Fn(u32) -> bool) -> Swept {
     sweep.swept
 }
 
+/// What one look has seen.
+#[derive(Default)]
+struct Sight {
+    /// Children that have ended.
+    dead: Vec<u32>,
+    /// Children that have not.
+    alive: Vec<u32>,
+    /// What is below those, with parents.
+    below: Vec<(u32, u32)>,
+}
+
 struct Sweep<'a> {
     keep: &'a dyn Fn(u32) -> bool,
     deadline: Instant,
@@ -107,15 +121,7 @@ impl Sweep<'_> {
     /// Kills and reaps all that can be seen now; says whether there was anything.
     fn round(&mut self) -> bool {
         let me = std::process::id();
-        let mut children = self.targets(me);
-        let (dead, mut alive): (Vec<u32>, _) = children.drain(..).partition(|&child| is_dead(child));
-        if !dead.is_empty() {
-            // What the dead have left is ours by now, and has to be seen before it is killed with their groups.
-            alive = self.targets(me);
-            alive.retain(|child| !dead.contains(child));
-        }
-        let below: Vec<(u32, u32)> = alive.iter().flat_map(|&child| inspect::walk(child)).collect();
-        alive.iter().chain(below.iter().map(|(pid, _)| pid)).for_each(|&pid| self.note(pid));
+        let Sight { dead, alive, below } = self.look(me);
         dead.iter().for_each(|&child| bury(child));
         alive.iter().for_each(|&child| self.strike(child, me));
         // Deeper ones as well, and not only when they come to us: a tree that forks faster at its leaves than it dies
@@ -127,10 +133,29 @@ impl Sweep<'_> {
         !dead.is_empty() || !alive.is_empty()
     }
 
-    fn targets(&self, me: u32) -> Vec<u32> {
-        let mut children = inspect::children_of(me);
-        children.retain(|&child| !(self.keep)(child) && !self.immune.contains(&child));
-        children
+    /// Sees all that is to go, and names it while it has a name. One blow at a group also hits what was not looked at,
+    /// so our children are listed again until no new one appears: what dies meanwhile leaves its own children to us.
+    fn look(&mut self, me: u32) -> Sight {
+        let (mut sight, mut known) = (Sight::default(), BTreeSet::new());
+        for _ in 0..LOOKS {
+            let mut fresh = inspect::children_of(me);
+            fresh.retain(|&child| !(self.keep)(child) && !self.immune.contains(&child) && known.insert(child));
+            if fresh.is_empty() {
+                break;
+            }
+            for child in fresh {
+                if is_dead(child) {
+                    sight.dead.push(child);
+                    continue;
+                }
+                sight.alive.push(child);
+                self.note(child);
+                let below = inspect::walk(child);
+                below.iter().for_each(|&(pid, _)| self.note(pid));
+                sight.below.extend(below);
+            }
+        }
+        sight
     }
 
     /// Kills a child, and its group in one blow where the group is surely made of descendants of ours: nobody can fork
@@ -168,7 +193,8 @@ impl Sweep<'_> {
 
     fn note(&mut self, pid: u32) {
         let found = &mut self.swept.found;
-        if found.len() < SWEEP_NAMES && !found.iter().any(|&(known, _)| known == pid) {
+        let known = |&(known, _): &(u32, String)| known == pid;
+        if found.len() < SWEEP_NAMES && !found.iter().any(known) && !inspect::is_zombie(pid) {
             found.push((pid, name_of(pid)));
         }
     }

@@ -62,7 +62,7 @@ fn those_who_keep_starting_others_lose() {
     let mut chain = start("/bin/sh", &["-c", hop, hop, "1"]);
     (0..20).for_each(|_| drop(chain.line()));
     // A bomb: twice as many with each generation.
-    let bomb = "b() { [ $1 = 11 ] && exec sleep 100; b $(($1 + 1)) & b $(($1 + 1)) & wait; }; echo; b 1";
+    let bomb = "b() { [ $1 = 9 ] && exec sleep 100; b $(($1 + 1)) & b $(($1 + 1)) & wait; }; echo; b 1";
     let mut bomb = start("/bin/sh", &["-c", bomb]);
     bomb.line();
     let swept = sweep_for(Duration::from_secs(20), &|_| false);
@@ -78,15 +78,15 @@ fn trees_are_stopped_continued_and_ended_as_a_whole() {
     let (one, other) = (run.process(), run.process());
     let root = run.spawned.pid;
     assert!(descendants(root).contains(if one.pid == root { &other.pid } else { &one.pid }));
-    assert_eq!(descendants(root).len(), 2);
+    let below: Vec<Watched> = descendants(root).into_iter().map(Watched::new).collect();
+    assert_eq!(below.len(), 2);
     freeze_tree(root);
     [&one, &other].iter().for_each(|process| until_state(process.pid, 'T'));
     thaw_tree(root);
     [&one, &other].iter().for_each(|process| until_state(process.pid, 'S'));
     freeze_tree(root);
     terminate_tree(root);
-    one.gone();
-    other.gone();
+    below.iter().for_each(Watched::gone);
     assert_eq!(run.end(), ExitStatus::Signal(15));
     let run = start("/bin/sleep", &["1000"]);
     kill_tree(run.spawned.pid);

@@ -21,6 +21,9 @@ pub const SWEEP_NAMES: usize = 64;
 /// How long one killed child is waited for before the others get their turn.
 const TURN: Duration = Duration::from_millis(20);
 
+/// How often our children are listed in one round.
+const LOOKS: usize = 8;
+
 /// What a sweep found and whether it got rid of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Swept {
@@ -95,6 +98,17 @@ pub fn sweep_for(limit: Duration, keep: &dyn Fn(u32) -> bool) -> Swept {
     sweep.swept
 }
 
+/// What one look has seen.
+#[derive(Default)]
+struct Sight {
+    /// Children that have ended.
+    dead: Vec<u32>,
+    /// Children that have not.
+    alive: Vec<u32>,
+    /// What is below those, with parents.
+    below: Vec<(u32, u32)>,
+}
+
 struct Sweep<'a> {
     keep: &'a dyn Fn(u32) -> bool,
     deadline: Instant,
@@ -107,28 +121,41 @@ impl Sweep<'_> {
     /// Kills and reaps all that can be seen now; says whether there was anything.
     fn round(&mut self) -> bool {
         let me = std::process::id();
-        let mut children = inspect::children_of(me);
-        children.retain(|&child| !(self.keep)(child) && !self.immune.contains(&child));
-        // The dead first: they were no leftovers, and their groups must not hide behind them.
-        let found = !children.is_empty();
-        children.retain(|&child| !self.bury(child));
-        self.note(&children);
-        for &child in &children {
-            self.strike(child, me);
-        }
+        let Sight { dead, alive, below } = self.look(me);
+        dead.iter().for_each(|&child| bury(child));
+        alive.iter().for_each(|&child| self.strike(child, me));
         // Deeper ones as well, and not only when they come to us: a tree that forks faster at its leaves than it dies
         // from its root would win.
-        for child in &children {
-            let below = inspect::walk(*child);
-            self.note(&below.iter().map(|&(pid, _)| pid).collect::<Vec<_>>());
-            for (pid, parent) in below {
-                self.swept.killed += u64::from(signal_descendant(pid, parent, libc::SIGKILL));
+        for (pid, parent) in below {
+            self.swept.killed += u64::from(signal_descendant(pid, parent, libc::SIGKILL));
+        }
+        alive.iter().for_each(|&child| self.await_end(child));
+        !dead.is_empty() || !alive.is_empty()
+    }
+
+    /// Sees all that is to go, and names it while it has a name. One blow at a group also hits what was not looked at,
+    /// so our children are listed again until no new one appears: what dies meanwhile leaves its own children to us.
+    fn look(&mut self, me: u32) -> Sight {
+        let (mut sight, mut known) = (Sight::default(), BTreeSet::new());
+        for _ in 0..LOOKS {
+            let mut fresh = inspect::children_of(me);
+            fresh.retain(|&child| !(self.keep)(child) && !self.immune.contains(&child) && known.insert(child));
+            if fresh.is_empty() {
+                break;
+            }
+            for child in fresh {
+                if is_dead(child) {
+                    sight.dead.push(child);
+                    continue;
+                }
+                sight.alive.push(child);
+                self.note(child);
+                let below = inspect::walk(child);
+                below.iter().for_each(|&(pid, _)| self.note(pid));
+                sight.below.extend(below);
             }
         }
-        for child in children {
-            self.await_end(child);
-        }
-        found
+        sight
     }
 
     /// Kills a child, and its group in one blow where the group is surely made of descendants of ours: nobody can fork
@@ -157,31 +184,34 @@ impl Sweep<'_> {
         if let Ok(descriptor) = sys::pidfd_open(child) {
             // Whether it ended or the turn is over, the next look tells.
             sys::wait_readable(descriptor.as_fd(), Some(left)).unwrap_or(false);
-        } else if sys::peek(Some(child), libc::WNOHANG) == Peek::NoneDead {
+        } else if !is_dead(child) {
             // Before Linux 5.3, or short of descriptors: a killed process needs a moment.
             nix::poll::poll(&mut [], 1_u8).unwrap_or(0);
         }
-        self.bury(child);
+        bury(child);
     }
 
-    /// Reaps a dead child. Its own group is emptied before its number becomes free.
-    fn bury(&self, child: u32) -> bool {
-        if matches!(sys::peek(Some(child), libc::WNOHANG), Peek::Dead(..)) && group_of(child) == Some(child) {
-            sys::killpg(child, libc::SIGKILL).unwrap_or(());
+    fn note(&mut self, pid: u32) {
+        let found = &mut self.swept.found;
+        let known = |&(known, _): &(u32, String)| known == pid;
+        if found.len() < SWEEP_NAMES && !found.iter().any(known) && !inspect::is_zombie(pid) {
+            found.push((pid, name_of(pid)));
         }
-        sys::wait4(child).is_some()
     }
+}
 
-    fn note(&mut self, pids: &[u32]) {
-        for &pid in pids {
-            if self.swept.found.len() == SWEEP_NAMES {
-                return;
-            }
-            if !self.swept.found.iter().any(|&(known, _)| known == pid) {
-                self.swept.found.push((pid, name_of(pid)));
-            }
-        }
+/// Whether a child has ended, or is none of ours any more.
+fn is_dead(child: u32) -> bool {
+    sys::peek(Some(child), libc::WNOHANG) != Peek::NoneDead
+}
+
+/// Reaps a child if it is dead. A group that it leads is emptied before its number becomes free.
+fn bury(child: u32) {
+    if matches!(sys::peek(Some(child), libc::WNOHANG), Peek::Dead(..)) && group_of(child) == Some(child) {
+        // It fails when the child was the last of its group.
+        sys::killpg(child, libc::SIGKILL).unwrap_or(());
     }
+    sys::wait4(child);
 }
 
 fn group_of(pid: u32) -> Option<u32> {

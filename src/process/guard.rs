@@ -184,8 +184,9 @@ fn watch(signals: &SignalFd, lifeline: Option<&OwnedFd>, target: Live) -> ExitSt
         }
         while let Some(death) = reaper.next() {
             if death.pid == target.pid() {
-                // Still a zombie, so its group is surely its own. The sweep reaps it and gets the rest.
+                // Still a zombie, so its group is surely its own. The sweep gets the rest, if there is any.
                 target.signal_group(libc::SIGKILL).unwrap_or(());
+                reaper.reap(death.pid);
                 sweep_all();
                 return death.status;
             }

@@ -65,11 +65,22 @@ pub(super) fn walk(root: u32) -> Vec<(u32, u32)> {
 
 /// The parent of a process, 0 when there is no such process.
 pub(super) fn parent_of(pid: u32) -> u32 {
+    stat(pid).1
+}
+
+/// Whether a process has ended and only waits to be reaped.
+pub(super) fn is_zombie(pid: u32) -> bool {
+    matches!(stat(pid).0, b'Z' | b'X')
+}
+
+/// State and parent of a process, zeroes when there is no such process.
+fn stat(pid: u32) -> (u8, u32) {
     let stat = fs::read(format!("/proc/{pid}/stat")).unwrap_or_default();
     // The name stands in parentheses and may itself hold any of " )": what follows the last one is well formed.
     let after_name = stat.iter().rposition(|&byte| byte == b')').map_or(&[][..], |at| &stat[at + 1..]);
     let mut fields = after_name.split(|&byte| byte == b' ').filter(|field| !field.is_empty());
-    fields.nth(1).and_then(number).unwrap_or(0)
+    let state = fields.next().and_then(|field| field.first().copied()).unwrap_or(0);
+    (state, fields.next().and_then(number).unwrap_or(0))
 }
 
 /// Whether /proc is there at all.

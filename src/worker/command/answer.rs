@@ -110,7 +110,8 @@ pub(super) fn not_started(out: &mut Vec<u8>, id: &str, fault: &NotStarted) {
 /// The answer for a command that was cancelled while it waited for its turn.
 pub(super) fn cancelled_before(out: &mut Vec<u8>, id: &str) {
     begin(out, id);
-    let _ = writeln!(out, "\"error\":{{\"code\":{CANCELLED},\"message\":\"cancelled\",\"data\":{{\"begun\":false}}}}}}");
+    let _ =
+        writeln!(out, "\"error\":{{\"code\":{CANCELLED},\"message\":\"cancelled\",\"data\":{{\"begun\":false}}}}}}");
 }
 
 /// The answer to a request that makes no sense.
@@ -299,8 +300,11 @@ mod tests {
         refused(&mut out, &Refusal { id: None, code: -32700, message: "no \"JSON\"\n".into() });
         let fault = NotStarted { errno: "ENOENT".into(), exit_code: 127, message: "cannot start x".into() };
         not_started(&mut out, "1", &fault);
-        let lines: Vec<Value> =
-            out.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()).map(|line| serde_json::from_slice(line).unwrap()).collect();
+        let lines: Vec<Value> = out
+            .split(|&byte| byte == b'\n')
+            .filter(|line| !line.is_empty())
+            .map(|line| serde_json::from_slice(line).unwrap())
+            .collect();
         assert_eq!(lines[0]["params"]["pid"], 4711);
         assert_eq!(lines[1]["error"]["data"]["begun"], false);
         assert_eq!((&lines[2]["id"], &lines[2]["error"]["message"]), (&Value::Null, &json!("no \"JSON\"\n")));

@@ -109,7 +109,8 @@ pub(super) enum Flushed {
 impl Outbox {
     /// Looks at descriptor 1.
     pub(super) fn open() -> Outbox {
-        let kind = fstat(io::stdout()).map_or(SFlag::S_IFREG, |stat| SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT);
+        let kind =
+            fstat(io::stdout()).map_or(SFlag::S_IFREG, |stat| SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT);
         let fd = if kind == SFlag::S_IFIFO {
             let flags = OFlag::O_WRONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
             open("/proc/self/fd/1", flags, Mode::empty()).map_or(OutFd::Shared, OutFd::Own)

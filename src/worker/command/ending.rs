@@ -5,7 +5,7 @@
 
 use super::complain;
 use super::job::{Job, Phase};
-use super::leftover::{self, left_by};
+use super::leftover::{self, left_by, may_be_left};
 use super::signals::{Reap, reap};
 use super::watch::now;
 use super::work::Worker;
@@ -210,7 +210,7 @@ impl Worker {
             return false;
         }
         let trusted = !alone && self.by_pid.len() > SCANNED_MAX;
-        trusted || left_by(&self.slots[slot].marks(job, alone), |pid| self.by_pid.contains_key(&pid)).is_empty()
+        trusted || !may_be_left(&self.slots[slot].marks(job, alone), |pid| self.by_pid.contains_key(&pid))
     }
 
     /// Reads to the end what nobody adds to any more.

@@ -35,6 +35,13 @@ pub(super) fn left_by(marks: &Marks, is_command: impl Fn(i32) -> bool) -> Vec<u3
     left
 }
 
+/// Whether a command may have left something behind, as far as can be told now. In the middle of an exec a process shows
+/// no environment, so one without any may be anybody's; a moment later it is known.
+pub(super) fn may_be_left(marks: &Marks, is_command: impl Fn(i32) -> bool) -> bool {
+    let strangers = children_of(std::process::id()).into_iter().filter(|&child| !is_command(child as i32));
+    strangers.into_iter().any(|child| marks.alone || environment_of(child).is_empty() || belongs(child, marks))
+}
+
 /// Kills trees. Their roots are children of ours that we have not reaped, so their ids are their own.
 pub(super) fn kill_all(roots: &[u32]) {
     for &root in roots {
@@ -79,12 +86,17 @@ fn belongs(pid: u32, marks: &Marks) -> bool {
 }
 
 fn has_entry(pid: u32, entry: &CStr) -> bool {
-    let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-    environment.split(|&byte| byte == 0).any(|other| other == entry.to_bytes())
+    environment_of(pid).split(|&byte| byte == 0).any(|other| other == entry.to_bytes())
+}
+
+fn environment_of(pid: u32) -> Vec<u8> {
+    fs::read(format!("/proc/{pid}/environ")).unwrap_or_default()
 }
 
 fn holds(pid: u32, pipe: BorrowedFd) -> bool {
     let (Ok(stat), Ok(descriptors)) = (fstat(pipe), fs::read_dir(format!("/proc/{pid}/fd"))) else { return false };
     let link = format!("pipe:[{}]", stat.st_ino);
-    descriptors.flatten().any(|entry| fs::read_link(entry.path()).is_ok_and(|target| target.as_os_str() == link.as_str()))
+    descriptors
+        .flatten()
+        .any(|entry| fs::read_link(entry.path()).is_ok_and(|target| target.as_os_str() == link.as_str()))
 }

@@ -253,7 +253,9 @@ mod tests {
         let line = format!(r#"{{"jsonrpc":"2.0","id":7,"method":"exec","params":{params}}}"#);
         match messages(&line).pop() {
             Some(Message::Exec(request)) => Ok(*request),
-            Some(Message::Refused(Refusal { id: Some(id), code: INVALID_PARAMS, message })) if &*id == "7" => Err(message),
+            Some(Message::Refused(Refusal { id: Some(id), code: INVALID_PARAMS, message })) if &*id == "7" => {
+                Err(message)
+            }
             other => panic!("{other:?}"),
         }
     }
@@ -315,7 +317,9 @@ mod tests {
             let [Message::Refused(refusal)] = &messages(line)[..] else { panic!("{line}") };
             assert_eq!((refusal.code, refusal.id.as_deref()), (code, id), "{line}");
         }
-        for line in ["", "  ", r#"{"method":"exec","params":{"command":"a"}}"#, r#"{"method":"log"}"#, r#"{"id":3,"result":1}"#] {
+        for line in
+            ["", "  ", r#"{"method":"exec","params":{"command":"a"}}"#, r#"{"method":"log"}"#, r#"{"id":3,"result":1}"#]
+        {
             assert!(messages(line).iter().all(|message| *message == Message::Ignored), "{line}");
         }
         let bytes = b"{\"id\":1,\"method\":\"\xff\"}";

@@ -300,7 +300,10 @@ fn explain(errno: Errno, request: &Request, program: &CStr, environment: &[&CStr
         Errno::EACCES if is_path && path.is_dir() => "it is a directory".into(),
         Errno::EACCES => "permission denied; is it executable?".into(),
         Errno::ENOEXEC => "no program this machine can execute; does a script lack its #! line?".into(),
-        Errno::E2BIG => format!("its arguments and environment take {} bytes, more than the system allows", size(request, environment)),
+        Errno::E2BIG => format!(
+            "its arguments and environment take {} bytes, more than the system allows",
+            size(request, environment)
+        ),
         other => other.desc().to_lowercase(),
     };
     SpawnError::Failed(NotStarted {
@@ -312,7 +315,11 @@ fn explain(errno: Errno, request: &Request, program: &CStr, environment: &[&CStr
 
 /// The answer for a command that kept failing for want of something.
 pub(super) fn gave_up(errno: Errno, waited: std::time::Duration) -> NotStarted {
-    let message = format!("cannot start a process: {} ({errno:?}), tried for {} s", errno.desc().to_lowercase(), waited.as_secs());
+    let message = format!(
+        "cannot start a process: {} ({errno:?}), tried for {} s",
+        errno.desc().to_lowercase(),
+        waited.as_secs()
+    );
     NotStarted { errno: format!("{errno:?}"), exit_code: 126, message }
 }
 

@@ -51,7 +51,7 @@ pub(super) enum Whole<'a> {
 /// A process that a command left behind.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Leaked {
-    pub(super) pid: i32,
+    pub(super) pid: u32,
     pub(super) name: String,
 }
 

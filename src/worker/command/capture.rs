@@ -168,7 +168,9 @@ impl Overflow {
     fn begin(limits: &Limits, name: &str, stem: &dyn Fn() -> String, first: [&[u8]; 2]) -> Overflow {
         let opened = match &limits.beyond {
             Beyond::Cut => return Overflow::Dropped,
-            Beyond::Directory(directory) => Spill::named(directory, &stem(), name),
+            Beyond::Directory(directory) => {
+                std::fs::create_dir_all(directory).and_then(|()| Spill::named(directory, &stem(), name))
+            }
             Beyond::Unnamed(directory) => Spill::unnamed(directory),
         };
         match opened {

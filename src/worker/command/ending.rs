@@ -5,15 +5,11 @@
 
 use super::complain;
 use super::job::{Job, Phase};
-use super::leftover::{self, left_by};
+use super::leftover::{self, left_by, may_be_left};
 use super::signals::{Reap, reap};
-use super::tree::{descendants, signal_descendants};
 use super::watch::now;
 use super::work::Worker;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
-use std::os::fd::AsFd;
+use crate::process::{freeze_tree, sweep, terminate_tree, thaw_tree};
 use std::time::{Duration, Instant};
 
 /// After a kill, what may have been born in the meantime is looked for this much later.
@@ -79,31 +75,25 @@ impl Worker {
             Phase::Stopping { .. } | Phase::Sweeping { .. } => return,
         }
         self.ending.insert(slot);
-        let pids = self.tree_of(slot);
-        for signal in [Signal::SIGTERM, Signal::SIGCONT] {
-            for &pid in &pids {
-                let _ = kill(pid, signal);
-            }
-        }
+        self.trees_of(slot).into_iter().for_each(terminate_tree);
     }
 
     /// SIGTERM: the commands are told; how they end is in their answers.
     pub(super) fn terminate_all(&mut self) {
-        signal_descendants(Pid::this(), Signal::SIGTERM);
-        signal_descendants(Pid::this(), Signal::SIGCONT);
+        terminate_tree(std::process::id());
         self.thawed();
     }
 
     /// SIGTSTP: everything stands still, and so do our deadlines.
     pub(super) fn freeze(&mut self) {
-        signal_descendants(Pid::this(), Signal::SIGSTOP);
+        freeze_tree(std::process::id());
         self.frozen.get_or_insert_with(now);
     }
 
     /// SIGCONT: everything goes on.
     pub(super) fn thaw(&mut self) {
         if self.frozen.is_some() {
-            signal_descendants(Pid::this(), Signal::SIGCONT);
+            thaw_tree(std::process::id());
             self.thawed();
         }
     }
@@ -138,15 +128,14 @@ impl Worker {
         let due = |phase: Phase| phase.deadline().is_some_and(|deadline| deadline <= now);
         for slot in self.ending.clone() {
             if self.slots[slot].job.as_ref().is_some_and(|job| due(job.phase)) {
-                self.sweep(slot, now);
+                self.kill(slot, now);
             }
         }
     }
 
     /// The grace is over: kills what there is of a command, and looks again later.
-    fn sweep(&mut self, slot: usize, now: Instant) {
-        let left = self.tree_of(slot);
-        leftover::kill_all(&left);
+    fn kill(&mut self, slot: usize, now: Instant) {
+        let left = self.trees_of(slot);
         let Some(job) = &mut self.slots[slot].job else { return };
         let end = match job.phase {
             Phase::Sweeping { end, .. } => end,
@@ -156,6 +145,8 @@ impl Worker {
             }
             Phase::Running | Phase::Stopping { .. } => now + SWEEP_MAX,
         };
+        leftover::kill_group(job.pid, &left);
+        leftover::kill_all(&left);
         job.phase = Phase::Sweeping { again: now + SWEEP_AGAIN, end };
         let gone = job.ended.is_some() && left.is_empty();
         if gone {
@@ -167,17 +158,15 @@ impl Worker {
         }
     }
 
-    /// The processes of a command that there are: itself, what is below it, and what it left to us.
-    fn tree_of(&self, slot: usize) -> Vec<Pid> {
+    /// The roots of all there is of a command: itself, and what it left to us.
+    fn trees_of(&self, slot: usize) -> Vec<u32> {
         let place = &self.slots[slot];
         let Some(job) = &place.job else { return Vec::new() };
-        let mut all = left_by(&place.marks(job, self.busy() == 1), |pid| self.by_pid.contains_key(&pid));
+        let mut roots = left_by(&place.marks(job, self.busy() == 1), |pid| self.by_pid.contains_key(&pid));
         if job.ended.is_none() {
-            let pid = Pid::from_raw(job.pid);
-            all.push(pid);
-            all.extend(descendants(pid));
+            roots.push(job.pid as u32);
         }
-        all
+        roots
     }
 
     fn settle_all(&mut self, children: Children) {
@@ -221,7 +210,7 @@ impl Worker {
             return false;
         }
         let trusted = !alone && self.by_pid.len() > SCANNED_MAX;
-        trusted || left_by(&self.slots[slot].marks(job, alone), |pid| self.by_pid.contains_key(&pid)).is_empty()
+        trusted || !may_be_left(&self.slots[slot].marks(job, alone), |pid| self.by_pid.contains_key(&pid))
     }
 
     /// Reads to the end what nobody adds to any more.
@@ -247,22 +236,6 @@ impl Worker {
 
     /// Kills everything below this process until nothing is left, or nothing more can be done.
     pub(super) fn sweep_all(&mut self) {
-        let end = now() + SWEEP_MAX;
-        loop {
-            leftover::kill_all(&descendants(Pid::this()));
-            let children = loop {
-                match reap() {
-                    Reap::One(_) => {}
-                    Reap::NoneYet => break Children::Some,
-                    Reap::Childless => break Children::None,
-                }
-            };
-            if children == Children::None || now() >= end {
-                return;
-            }
-            let _ = self.signals.take();
-            let mut polled = [PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
-            let _ = poll(&mut polled, PollTimeout::from(SWEEP_AGAIN.as_millis() as u8));
-        }
+        sweep(&|_| false);
     }
 }

@@ -4,9 +4,9 @@
 //! is no running command is therefore something that a command left behind.
 
 use super::answer::Leaked;
-use super::tree::{children_of, descendants, name_of};
+use crate::process::{Live, children_of, descendants, kill_tree, name_of};
 use nix::errno::Errno;
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::killpg;
 use nix::sys::stat::fstat;
 use nix::unistd::{Pid, getpgid, getsid};
 use std::ffi::CStr;
@@ -28,49 +28,72 @@ pub(super) struct Marks<'a> {
     pub(super) alone: bool,
 }
 
-/// The processes a command left behind, with all that is below them. `is_command` tells the running commands.
-pub(super) fn left_by(marks: &Marks, is_command: impl Fn(i32) -> bool) -> Vec<Pid> {
-    let mut all = Vec::new();
-    for root in children_of(Pid::this()) {
-        if !is_command(root.as_raw()) && (marks.alone || belongs(root, marks)) {
-            all.push(root);
-            all.extend(descendants(root));
+/// What a command left behind: children of ours, each with all that is below it. `is_command` tells the running commands.
+pub(super) fn left_by(marks: &Marks, is_command: impl Fn(i32) -> bool) -> Vec<u32> {
+    let mut left = children_of(std::process::id());
+    left.retain(|&child| !is_command(child as i32) && (marks.alone || belongs(child, marks)));
+    left
+}
+
+/// Whether a command may have left something behind, as far as can be told now. In the middle of an exec a process shows
+/// no environment, so one without any may be anybody's; a moment later it is known.
+pub(super) fn may_be_left(marks: &Marks, is_command: impl Fn(i32) -> bool) -> bool {
+    let strangers = children_of(std::process::id()).into_iter().filter(|&child| !is_command(child as i32));
+    strangers.into_iter().any(|child| marks.alone || environment_of(child).is_empty() || belongs(child, marks))
+}
+
+/// Kills trees. Their roots are children of ours that we have not reaped, so their ids are their own.
+pub(super) fn kill_all(roots: &[u32]) {
+    for &root in roots {
+        // In one blow where it leads a group of its own: nobody can fork out of that.
+        if group_of(root) == Some(Pid::from_raw(root as i32)) {
+            let _ = Live::new(root).signal_group(libc::SIGKILL);
         }
-    }
-    all
-}
-
-/// Kills processes. They are children of ours or below such, so their ids are their own until we have reaped them.
-pub(super) fn kill_all(pids: &[Pid]) {
-    for &pid in pids {
-        let _ = kill(pid, Signal::SIGKILL);
+        kill_tree(root);
     }
 }
 
-/// Processes as the answer names them.
-pub(super) fn named(pids: &[Pid]) -> Vec<Leaked> {
-    pids.iter().take(LEAKED_NAMED_MAX).map(|&pid| Leaked { pid: pid.as_raw(), name: name_of(pid) }).collect()
+/// Trees as the answer names them, process by process.
+pub(super) fn named(roots: &[u32]) -> Vec<Leaked> {
+    let all = roots.iter().flat_map(|&root| [root].into_iter().chain(descendants(root)));
+    all.take(LEAKED_NAMED_MAX).map(|pid| Leaked { pid, name: name_of(pid) }).collect()
 }
 
 /// Whether a process group is empty. Its number is not given to others while it has members.
 pub(super) fn group_is_gone(pid: i32) -> bool {
-    nix::sys::signal::killpg(Pid::from_raw(pid), None) == Err(Errno::ESRCH)
+    killpg(Pid::from_raw(pid), None) == Err(Errno::ESRCH)
 }
 
-fn belongs(pid: Pid, marks: &Marks) -> bool {
+/// Kills what is left of a command's group in one blow. One of the given children of ours must be in it: as long as it is
+/// unreaped, the group's number is the group's.
+pub(super) fn kill_group(command: i32, children: &[u32]) {
+    let group = Pid::from_raw(command);
+    if children.iter().any(|&child| group_of(child) == Some(group)) {
+        let _ = killpg(group, nix::sys::signal::Signal::SIGKILL);
+    }
+}
+
+fn group_of(pid: u32) -> Option<Pid> {
+    getpgid(Some(Pid::from_raw(pid as i32))).ok()
+}
+
+fn belongs(pid: u32, marks: &Marks) -> bool {
     let command = Some(Pid::from_raw(marks.pid));
-    getpgid(Some(pid)).ok() == command
-        || getsid(Some(pid)).ok() == command
+    group_of(pid) == command
+        || getsid(Some(Pid::from_raw(pid as i32))).ok() == command
         || marks.job.is_some_and(|job| has_entry(pid, job))
         || marks.pipes.iter().flatten().any(|&pipe| holds(pid, pipe))
 }
 
-fn has_entry(pid: Pid, entry: &CStr) -> bool {
-    let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-    environment.split(|&byte| byte == 0).any(|other| other == entry.to_bytes())
+fn has_entry(pid: u32, entry: &CStr) -> bool {
+    environment_of(pid).split(|&byte| byte == 0).any(|other| other == entry.to_bytes())
 }
 
-fn holds(pid: Pid, pipe: BorrowedFd) -> bool {
+fn environment_of(pid: u32) -> Vec<u8> {
+    fs::read(format!("/proc/{pid}/environ")).unwrap_or_default()
+}
+
+fn holds(pid: u32, pipe: BorrowedFd) -> bool {
     let (Ok(stat), Ok(descriptors)) = (fstat(pipe), fs::read_dir(format!("/proc/{pid}/fd"))) else { return false };
     let link = format!("pipe:[{}]", stat.st_ino);
     descriptors

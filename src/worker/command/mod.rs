@@ -16,7 +16,6 @@ mod shortage;
 mod signals;
 mod spawn;
 mod spill;
-mod tree;
 mod watch;
 mod work;
 

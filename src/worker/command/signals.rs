@@ -84,21 +84,20 @@ impl AsFd for Signals {
 /// The signals a command starts with at their default: all but those that were ignored when we started (`nohup`).
 /// SIGPIPE is ignored by Rust's runtime, not by whoever started us.
 pub(super) fn defaults_for_commands() -> libc::sigset_t {
-    let mut set = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
-    // SAFETY: the set is initialised by sigemptyset before anything else touches it, and sigaction with no new action
-    // only reads. The numbers that glibc keeps for itself fail and stay out, as do KILL and STOP, which cannot change.
+    // SAFETY: a signal set is an array of bits, so all bits set is a value of it. Unlike sigfillset this includes the two
+    // numbers that glibc keeps for itself and otherwise leaves ignored in the child. sigaction without a new action only
+    // reads, and fails for those two, which leaves `old` at zero, the default.
     unsafe {
-        libc::sigemptyset(set.as_mut_ptr());
-        for number in 1..=libc::SIGRTMAX() {
+        let mut set = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
+        set.as_mut_ptr().cast::<u8>().write_bytes(0xff, size_of::<libc::sigset_t>());
+        let mut set = set.assume_init();
+        for number in (1..=libc::SIGRTMAX()).filter(|&number| number != libc::SIGPIPE && number != libc::SIGCHLD) {
             let mut old = std::mem::zeroed::<libc::sigaction>();
-            let known = libc::sigaction(number, std::ptr::null(), &mut old) == 0;
-            let ours = number == libc::SIGPIPE || number == libc::SIGCHLD;
-            let fixed = number == libc::SIGKILL || number == libc::SIGSTOP;
-            if known && !fixed && (ours || old.sa_sigaction != libc::SIG_IGN) {
-                libc::sigaddset(set.as_mut_ptr(), number);
+            if libc::sigaction(number, std::ptr::null(), &mut old) == 0 && old.sa_sigaction == libc::SIG_IGN {
+                libc::sigdelset(&mut set, number);
             }
         }
-        set.assume_init()
+        set
     }
 }
 

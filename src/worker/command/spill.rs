@@ -5,7 +5,7 @@
 use nix::errno::Errno;
 use nix::fcntl::{SpliceFFlags, splice};
 use nix::sys::memfd::{MFdFlags, memfd_create};
-use std::fs::{File, OpenOptions, create_dir_all, remove_file};
+use std::fs::{File, OpenOptions, remove_file};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -42,9 +42,8 @@ pub(super) enum Moved {
 }
 
 impl Spill {
-    /// A file `STEM.STREAM` in a directory, under a name that nothing had before.
+    /// A file `STEM.STREAM` in a directory that is there, under a name that nothing had before.
     pub(super) fn named(directory: &Path, stem: &str, stream: &str) -> io::Result<Spill> {
-        create_dir_all(directory)?;
         for number in 1..=NAMES_MAX {
             let suffix = if number == 1 { String::new() } else { format!(".{number}") };
             let path = directory.join(format!("{stem}{suffix}.{stream}"));

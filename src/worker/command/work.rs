@@ -11,6 +11,7 @@ use super::shortage::Shortage;
 use super::signals::Signals;
 use super::spawn::{self, SpawnError, Spawner, Streams};
 use super::watch::{Source, Watch, now, slot_token};
+use crate::process::{become_subreaper, close_inherited};
 use nix::errno::Errno;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -57,11 +58,12 @@ pub(super) struct Worker {
 impl Worker {
     /// Takes the process over: signals, session, subreaper, descriptors.
     pub(super) fn open(options: Options) -> nix::Result<Worker> {
+        close_inherited();
         let signals = Signals::open()?;
         // Fails for the leader of a process group, which the supervisor makes us: then the group alone keeps the
         // terminal's signals away, and being blocked they would have no effect anyway.
         let _ = nix::unistd::setsid();
-        nix::sys::prctl::set_child_subreaper(true)?;
+        become_subreaper().map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(libc::EINVAL)))?;
         let beyond = match (&options.output_dir, options.spill) {
             (Some(directory), _) => Beyond::Directory(directory.clone()),
             (None, true) => Beyond::Unnamed(std::env::temp_dir()),

@@ -98,7 +98,7 @@ pub(super) struct TargetArgs {
     /// A Python file or module whose functions are called
     ///
     /// Jobs name a function by "method", or give parameters alone for the FUNCTION named here: --python tasks.py:resize.
-    #[arg(long, value_name = "FILE_OR_MODULE[:FUNCTION]")]
+    #[arg(long, value_name = "FILE[:FUNCTION]")]
     pub(super) python: Option<OsString>,
     /// The Python interpreter
     ///

@@ -101,13 +101,17 @@ pub fn parse(mut argv: Vec<OsString>) -> Result<Invocation, UsageError> {
 
 /// Cuts off the words after the first bare `:::`, as in GNU parallel. They are jobs and never flags.
 fn split_arguments(argv: &mut Vec<OsString>) -> Option<Vec<OsString>> {
-    if argv.get(1).is_none_or(|name| name != "spawn") {
+    if !is_spawn(argv) {
         return None;
     }
     let at = argv.iter().position(|word| word == OsStr::new(":::"))?;
     let words = argv.split_off(at + 1);
     argv.pop();
     Some(words)
+}
+
+fn is_spawn(argv: &[OsString]) -> bool {
+    argv.get(1).is_some_and(|name| name == "spawn")
 }
 
 fn not_matched(error: &clap::Error, argv: &[OsString]) -> Result<Invocation, UsageError> {
@@ -122,6 +126,10 @@ fn not_matched(error: &clap::Error, argv: &[OsString]) -> Result<Invocation, Usa
             if let Some(variable) = environment::variable_at_fault(error, argv) {
                 let end_of_line = text.find('\n').unwrap_or(text.len());
                 text.insert_str(end_of_line, &format!(" (the value of the variable {variable})"));
+            }
+            if error.kind() == ErrorKind::UnknownArgument && is_spawn(argv) && !text.contains("tip:") {
+                let end_of_line = text.find('\n').unwrap_or(text.len());
+                text.insert_str(end_of_line, "\n\n  tip: a command stands after --, jobs after :::");
             }
             Err(UsageError { text })
         }

@@ -113,8 +113,10 @@ impl Pool {
                 worker.last_progress = self.now.time;
             }
             let flight = worker.flights.get_mut(wire_id).expect("just begun");
+            // Where the run is being stopped, a request can be given up before its turn comes.
+            let Some(job) = flight.job else { continue };
             self.stats.running += 1;
-            let entry = self.jobs.get(flight.job.expect("a flight is given up only after it was begun"));
+            let entry = self.jobs.get(job);
             let own = entry.job.options.as_ref().and_then(|options| options.timeout);
             if let Some(timeout) = own.or(self.config.timeout) {
                 let timer = Timer::Flight(id, worker.generation, wire_id);
@@ -176,16 +178,17 @@ impl Pool {
         }
     }
 
-    /// Whether a worker has had all the jobs it may have (`--max-jobs-per-worker`).
+    /// Whether a worker has had all the jobs it may have (`--max-jobs-per-worker`). While it holds files for records that
+    /// `--keep-order` holds back it cannot be replaced, so it takes more: the job all wait for may need a worker.
     pub(super) fn is_worn_out(&self, id: WorkerId) -> bool {
-        let sent = self.workers[id.index()].jobs_sent;
-        self.config.max_jobs_per_worker.is_some_and(|max| sent >= max)
+        let worker = &self.workers[id.index()];
+        self.config.max_jobs_per_worker.is_some_and(|max| worker.jobs_sent >= max) && worker.spills == 0
     }
 
     /// Lets a worker end that has had all its jobs, once they are answered and their output is taken.
     pub(super) fn drain_if_worn_out(&mut self, id: WorkerId) {
         let worker = &self.workers[id.index()];
-        if worker.flights.open() == 0 && worker.spills == 0 && worker.state == State::Up && self.is_worn_out(id) {
+        if worker.flights.open() == 0 && worker.state == State::Up && self.is_worn_out(id) {
             self.drain(id);
         }
     }

@@ -6,8 +6,8 @@ use super::event::SpawnFault;
 use super::flight::{Cancel, Flight};
 use super::judge::Ending;
 use super::stop::Stop;
-use super::worker::State;
-use super::{Action, Joined, Notice, Pool};
+use super::worker::{State, Worker};
+use super::{Action, Joined, Notice, Pool, Reading};
 use crate::ids::WorkerId;
 use crate::protocol::{Outcome, encode};
 use crate::status::ExitStatus;
@@ -267,6 +267,11 @@ impl Pool {
         let worker = &mut self.workers[id.index()];
         worker.state = State::Empty;
         worker.generation.0 += 1;
+        let usable = |worker: &Worker| worker.state != State::Empty || self.empty.contains(&worker.id);
+        let wanted = self.stop == Stop::Running && (self.jobs.len() > 0 || self.input == Reading::Open);
+        if wanted && !self.workers.iter().any(usable) {
+            self.give_up("no worker is left: the last one did not die when it was killed");
+        }
     }
 
     /// Its standard output is closed, so no answer can come any more. It is most likely ending; if not, it is ended.
@@ -280,11 +285,12 @@ impl Pool {
     }
 
     pub(super) fn exited(&mut self, id: WorkerId, status: ExitStatus, unread: usize) {
+        let was = self.workers[id.index()].state;
+        self.lose_flights(id, Some(status), unread);
         self.clear_timers(id);
         self.withdraw(id);
-        self.lose_flights(id, Some(status), unread);
         let worker = &self.workers[id.index()];
-        let (was, pid) = (worker.state, worker.pid);
+        let pid = worker.pid;
         // A death that was charged to a job, now or when the worker was condemned for it, is not the program's fault.
         let worked = worker.did_work || worker.jobs_ended > 0;
         let jobs = worker.jobs_ended + self.joined[id.index()].as_ref().map_or(0, |joined| joined.jobs);

@@ -213,15 +213,15 @@ impl Pool {
 
     /// The next thing to be done. Until this gives `None` the turn is not over.
     pub fn next_action(&mut self) -> Option<Action> {
-        if self.actions.is_empty() && !self.settled {
-            self.settle();
-        }
-        while let Some(action) = self.actions.pop_front() {
+        loop {
+            if self.actions.is_empty() && !self.settled {
+                self.settle();
+            }
+            let action = self.actions.pop_front()?;
             if !self.is_stale(&action) {
                 return Some(action);
             }
         }
-        None
     }
 
     /// Whether an order names a process whose end was told later in the same turn.
@@ -234,7 +234,7 @@ impl Pool {
 
     /// When [`Event::DeadlineReached`] is wanted at the latest.
     pub fn next_deadline(&self) -> Option<Time> {
-        self.deadlines.next()
+        if self.finished { None } else { self.deadlines.next() }
     }
 
     /// Whether the run is over: [`Action::Finish`] has been given out.
@@ -245,6 +245,9 @@ impl Pool {
     /// Decides what could wait until all facts of the turn were known.
     fn settle(&mut self) {
         self.settled = true;
+        if self.finished {
+            return;
+        }
         loop {
             self.settle_needs();
             self.dispatch();
@@ -265,7 +268,8 @@ impl Pool {
     }
 
     fn deadlines_reached(&mut self) {
-        while let Some(timer) = self.deadlines.pop_due(self.now.time) {
+        while !self.finished {
+            let Some(timer) = self.deadlines.pop_due(self.now.time) else { break };
             match timer {
                 Timer::Flight(worker, generation, id) => {
                     debug_assert_eq!(self.workers[worker.index()].generation, generation);

@@ -28,8 +28,9 @@ impl Pool {
         let never_begun = match &ending {
             // Only of what it was asked to stop can a worker say so, or it could hand a job back for ever.
             Ending::Answered(Outcome::Error(error)) => flight.cancel.is_some() && was_not_begun(error),
-            Ending::Answered(Outcome::Result(_)) => false,
-            Ending::WorkerLost { .. } | Ending::Overdue => flight.begun.is_none(),
+            Ending::WorkerLost { .. } => flight.begun.is_none(),
+            // Of a worker that does not answer nobody knows what it has begun since.
+            Ending::Answered(Outcome::Result(_)) | Ending::Overdue => false,
         };
         if never_begun && flight.cancel != Some(Cancel::Timeout) {
             self.not_begun(key);
@@ -194,6 +195,7 @@ impl Pool {
         if worker.generation == generation && worker.state.has_process() {
             worker.spills -= 1;
             self.say(id, |out| encode::notification_about(out, "$/release", request));
+            self.offer(id);
             self.drain_if_worn_out(id);
         }
     }

@@ -210,8 +210,9 @@ impl Pool {
         let shown = String::from_utf8_lossy(&excerpt).into_owned();
         worker.blame = Some(format!("worker {} broke the protocol: it {message}: {shown}", id.0));
         self.notice(Notice::ProtocolBroken { worker: id, message, excerpt });
-        self.lose_flights(id, None, 0);
+        // Killed first: what its jobs' records set free must not be handed to it, and what is put back must not run twice.
         self.kill(id);
+        self.lose_flights(id, None, 0);
     }
 }
 

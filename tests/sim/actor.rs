@@ -67,6 +67,8 @@ pub(crate) struct Actor {
     pub(crate) told_to_cancel: BTreeSet<u64>,
     /// Requests whose large output it holds open in a file, with their jobs.
     pub(crate) spills: BTreeMap<u64, u64>,
+    /// It held one at some time, so it may have got more jobs than its share.
+    pub(crate) held_a_file: bool,
     /// Written and not delivered.
     pub(crate) stdout: Vec<u8>,
 }
@@ -99,6 +101,7 @@ impl Actor {
             waiting: VecDeque::new(),
             told_to_cancel: BTreeSet::new(),
             spills: BTreeMap::new(),
+            held_a_file: false,
             stdout: Vec::new(),
         }
     }

@@ -400,6 +400,7 @@ impl Outside {
                 } else if fate == Fate::Fail {
                     r#"{"code":-32000,"message":"ValueError: bad","data":{"type":"ValueError"}}"#
                 } else {
+                    self.oracle.lied_about(job);
                     r#"{"code":-32800,"message":"cancelled","data":{"begun":false}}"#
                 };
                 let line = format!(r#"{{"jsonrpc":"2.0","id":{wire_id},"error":{error}}}"#);
@@ -443,6 +444,7 @@ impl Outside {
         };
         if spills {
             actor.spills.insert(wire_id, job);
+            actor.held_a_file = true;
         }
         spills
     }

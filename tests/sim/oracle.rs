@@ -134,6 +134,11 @@ impl Oracle {
         if ok { job.said_ok += 1 } else { job.said_failed += 1 }
     }
 
+    /// A worker said that it had not begun this job although it had.
+    pub(crate) fn lied_about(&mut self, number: u64) {
+        self.job(number).muddled = true;
+    }
+
     /// A worker that had this job open died, or was ordered to.
     pub(crate) fn exposed(&mut self, number: u64, muddled: bool) {
         let job = self.job(number);
@@ -162,13 +167,15 @@ impl Oracle {
         self.counts[record.status as usize] += 1;
         let stopping = self.stopping || self.given_up || !self.signals.is_empty() || self.output_lost;
         let concurrency = self.concurrency;
+        // After the second signal the end is not waited for, so the last that workers did may never be heard.
+        let in_haste = self.signals.len() >= 2;
         let job = self.job(number);
         assert!(job.record.is_none(), "job {number} has a second record");
         job.record = Some(record.status);
         let attempts = record.attempts;
         assert!(attempts <= 1 + job.retries, "job {number}: {attempts} attempts with {} retries", job.retries);
         assert!(attempts <= job.sent, "job {number}: {attempts} attempts, sent {} times", job.sent);
-        if !job.muddled {
+        if !job.muddled && !in_haste {
             assert!(job.begun <= attempts, "job {number}: begun {} times, {attempts} attempts accounted", job.begun);
         }
         assert_eq!(record.result.is_some(), record.status == Status::Ok);

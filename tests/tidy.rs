@@ -69,7 +69,7 @@ const WALLS: &[Wall] = &[
     ),
     // Between the command line and the reactor: one invocation.
     shell("run", &["config", "dry_run", "exit", "process", "reactor", "report"]),
-    shell("dry_run", &["config", "exit", "job", "protocol", "report"]),
+    shell("dry_run", &["config", "edge", "exit", "job", "protocol", "report"]),
     shell("cli", &["config", "edge", "exit", "job", "protocol", "shims"]),
 ];
 

@@ -1,3 +1,5 @@
+//! Tests of shared state: requests in, answers out.
+
 use super::*;
 
 /// What came of requests, as short text: `A1=...` answers party A's request 1.

@@ -90,7 +90,8 @@ impl Pool {
             worker.outgoing.push(if worker.batch_from.is_none() { b'[' } else { b',' });
             worker.batch_from.get_or_insert(wire_id);
         }
-        request::write(&mut worker.outgoing, wire_id, &entry.job, entry.attempts, &self.config.target, id);
+        let sending = request::Sending { job: &entry.job, attempt: entry.attempts, worker: id };
+        request::write(&mut worker.outgoing, wire_id, sending, &self.config.target);
         if worker.takes_batches {
             worker.outgoing.pop_if(|byte| *byte == b'\n');
         }

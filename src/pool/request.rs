@@ -29,8 +29,17 @@ pub(super) fn check(job: &Job, target: &Target) -> Result<(), String> {
 
 const NO_FUNCTION: &str = "names no \"method\", and the run has no default function (as in --python FILE:FUNCTION)";
 
+/// Which attempt of a job goes to which worker.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sending<'a> {
+    pub(super) job: &'a Job,
+    pub(super) attempt: u32,
+    pub(super) worker: WorkerId,
+}
+
 /// Appends the request for a job that [`check`] let pass.
-pub(super) fn write(out: &mut Vec<u8>, id: u64, job: &Job, attempt: u32, target: &Target, worker: WorkerId) {
+pub(super) fn write(out: &mut Vec<u8>, id: u64, sending: Sending<'_>, target: &Target) {
+    let Sending { job, attempt, worker } = sending;
     match (&job.call, target) {
         (Call::Function { method, params }, Target::Function { default }) => {
             let method = method.as_deref().or(default.as_deref()).expect("checked when the job was accepted");

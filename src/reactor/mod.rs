@@ -168,8 +168,8 @@ impl Reactor {
                 }
             }
             Ready::Edge => self.wake.clear(),
-            Ready::Stdout(worker, generation) => self.read(worker, generation, Stream::Stdout, READ_BYTES, now),
-            Ready::Stderr(worker, generation) => self.read(worker, generation, Stream::Stderr, READ_BYTES, now),
+            Ready::Stdout(worker, generation) => self.read((worker, generation), Stream::Stdout, READ_BYTES, now),
+            Ready::Stderr(worker, generation) => self.read((worker, generation), Stream::Stderr, READ_BYTES, now),
             Ready::Stdin(worker, generation) => {
                 let Some((child, poller)) = self.hands.child_and_poller(worker, generation) else { return };
                 child.flush(poller);
@@ -180,7 +180,8 @@ impl Reactor {
     }
 
     /// Reads what a worker wrote, up to `limit` bytes, and hands it to the core.
-    fn read(&mut self, worker: WorkerId, generation: Generation, stream: Stream, limit: usize, now: Now) {
+    fn read(&mut self, of: (WorkerId, Generation), stream: Stream, limit: usize, now: Now) {
+        let (worker, generation) = of;
         let mut total = 0;
         while total < limit {
             let Some(child) = self.hands.child(worker, generation) else { return };
@@ -259,8 +260,8 @@ impl Reactor {
     /// What it wrote is read before its death is told; its group is swept before its number is free again.
     fn worker_ended(&mut self, worker: WorkerId, death: Death, now: Now) {
         let Some(generation) = self.hands.generation(worker) else { return };
-        self.read(worker, generation, Stream::Stderr, LAST_WORDS_BYTES, now);
-        self.read(worker, generation, Stream::Stdout, LAST_WORDS_BYTES, now);
+        self.read((worker, generation), Stream::Stderr, LAST_WORDS_BYTES, now);
+        self.read((worker, generation), Stream::Stdout, LAST_WORDS_BYTES, now);
         let Some(child) = self.hands.take(worker) else { return };
         let unread = child.unread();
         let _ = child.process.signal_group(libc::SIGKILL);

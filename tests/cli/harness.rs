@@ -147,11 +147,6 @@ impl Started {
         self.stdout.wait_for(|bytes| bytes.iter().filter(|&&byte| byte == b'\n').count() >= count);
     }
 
-    /// Waits until standard output holds this text.
-    pub(crate) fn await_stdout(&self, text: &str) {
-        self.stdout.wait_for(|bytes| String::from_utf8_lossy(bytes).contains(text));
-    }
-
     /// Waits until standard error holds this text.
     pub(crate) fn await_stderr(&self, text: &str) {
         self.stderr.wait_for(|bytes| String::from_utf8_lossy(bytes).contains(text));

@@ -1,7 +1,7 @@
 //! What becomes of processes that are still there when the program ends by returning from `main` or by `exit`: as in
 //! Python, daemons are terminated, then all are waited for.
 
-use super::handle::Started;
+use super::started::Started;
 use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
 
 static RUNNING: Mutex<Vec<Arc<Started>>> = Mutex::new(Vec::new());

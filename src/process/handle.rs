@@ -4,28 +4,27 @@
 //! It waits for its own children by number and never takes the exit status of any other.
 
 use super::spawn::SpawnError;
-use super::{exit_hook, sys};
+use super::{exit_hook, started::Started};
 use crate::process::contain::parent_death_signal;
 use crate::status::ExitStatus;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::BorrowedFd;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// How long a daemon may take to end after SIGTERM when its owner ends; then it is killed.
-pub const DAEMON_GRACE: Duration = Duration::from_secs(2);
+pub use super::started::DAEMON_GRACE;
 
 /// A program to run beside this one.
 ///
 /// It inherits standard input, output and error. Unlike a bare [`std::process::Child`] it is never forgotten: when the
 /// value is dropped, or the program ends by returning from `main` or by `exit`, a process is waited for, and a
-/// [`daemon`](Self::daemon) is terminated first. When the program is killed, its daemons are killed with it by the
+/// [`daemon`](Self::daemon) is terminated first (killed after [`DAEMON_GRACE`]). When the program is killed, its daemons are killed with it by the
 /// kernel if they were started on the main thread (and are not set-user-id programs); others go on.
 ///
 /// Do not use it beside a loop that waits for any child (`waitpid(-1)`, [`super::Reaper`]): that would take its exit
@@ -153,18 +152,7 @@ impl Process {
             return Err(ProcessError::AlreadyStarted);
         }
         let pid = self.spawn().map_err(|error| ProcessError::Spawn(SpawnError::new(&self.program, &error)))?;
-        let sentinel = match sentinel_of(pid) {
-            Ok(sentinel) => sentinel,
-            Err(error) => {
-                // Without a way to wait for it, it must not stay behind.
-                sys::kill(pid, libc::SIGKILL).unwrap_or(());
-                sys::peek(Some(pid), 0);
-                sys::wait4(pid);
-                return Err(ProcessError::System(error));
-            }
-        };
-        let started = Started { pid, sentinel, daemon: self.daemon, end: Mutex::new(End::Unknown) };
-        let started = Arc::new(started);
+        let started = Arc::new(Started::new(pid, self.daemon).map_err(ProcessError::System)?);
         exit_hook::register(&started);
         self.started = Some(started);
         Ok(())
@@ -183,11 +171,7 @@ impl Process {
     /// How it ended, as a type. `None` while it runs, and before it is started.
     pub fn exit_status(&self) -> Option<ExitStatus> {
         let started = self.started.as_ref()?;
-        started.look();
-        match *started.end() {
-            End::Ended(status) => Some(status),
-            End::Unknown | End::Stolen => None,
-        }
+        started.status()
     }
 
     /// Whether it is running.
@@ -208,12 +192,12 @@ impl Process {
 
     /// Its process id, `None` before it is started.
     pub fn pid(&self) -> Option<u32> {
-        self.started.as_ref().map(|started| started.pid)
+        self.started.as_ref().map(|started| started.pid())
     }
 
     /// A descriptor that becomes readable when it has ended, for `poll` and its kin. Nothing is to be read from it.
     pub fn sentinel(&self) -> Result<BorrowedFd<'_>, ProcessError> {
-        Ok(self.started()?.sentinel.as_fd())
+        Ok(self.started()?.sentinel())
     }
 
     /// What it is called.
@@ -269,131 +253,9 @@ impl Drop for Process {
     }
 }
 
-/// A process that was started; shared with the hook that runs when the program ends.
-#[derive(Debug)]
-pub(super) struct Started {
-    pid: u32,
-    /// Readable when the process has ended: a pidfd, or where there are none a pipe whose other end a thread closes.
-    sentinel: OwnedFd,
-    pub(super) daemon: bool,
-    /// Signals and reaping happen under this lock, so that no signal can go to a number that was reaped.
-    end: Mutex<End>,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum End {
-    /// It has not been reaped.
-    Unknown,
-    /// It was reaped here.
-    Ended(ExitStatus),
-    /// Somebody else reaped it.
-    Stolen,
-}
-
-impl Started {
-    /// Waits for the end as long as told, and reaps.
-    fn join(&self, timeout: Option<Duration>) -> io::Result<bool> {
-        if self.look() {
-            return Ok(true);
-        }
-        // Not under the lock: others may join, and signal, meanwhile.
-        Ok(sys::wait_readable(self.sentinel.as_fd(), timeout)? && self.look())
-    }
-
-    /// Reaps it if it is dead; says whether it has ended.
-    fn look(&self) -> bool {
-        let mut end = self.end();
-        if let End::Unknown = *end {
-            *end = match sys::peek(Some(self.pid), libc::WNOHANG) {
-                sys::Peek::NoneDead => return false,
-                sys::Peek::NoChildren => End::Stolen,
-                sys::Peek::Dead(_, status) => {
-                    sys::wait4(self.pid);
-                    End::Ended(status)
-                }
-            };
-        }
-        true
-    }
-
-    fn signal(&self, signals: &[i32]) -> io::Result<()> {
-        let end = self.end();
-        // The look and the signal have to be under one lock, so the look is repeated here without reaping.
-        let unreaped =
-            matches!(*end, End::Unknown) && sys::peek(Some(self.pid), libc::WNOHANG) != sys::Peek::NoChildren;
-        if unreaped {
-            for &signal in signals {
-                sys::kill(self.pid, signal)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Asks a daemon to end; other processes are let be.
-    pub(super) fn dismiss(&self) {
-        if self.daemon {
-            // One that cannot be signalled (it runs as another user now) is waited for like any other.
-            self.signal(&[libc::SIGTERM, libc::SIGCONT]).unwrap_or(());
-        }
-    }
-
-    /// Waits for the end; a daemon is killed when it takes too long.
-    pub(super) fn await_end(&self) {
-        let ended = self.join(self.daemon.then_some(DAEMON_GRACE)).unwrap_or(false);
-        if !ended {
-            if self.daemon {
-                self.signal(&[libc::SIGKILL]).unwrap_or(());
-            }
-            // `waitid` without a descriptor, in case it was `poll` that failed.
-            sys::peek(Some(self.pid), 0);
-            self.look();
-        }
-    }
-
-    fn finish(&self) {
-        self.dismiss();
-        self.await_end();
-    }
-
-    fn end(&self) -> MutexGuard<'_, End> {
-        self.end.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A descriptor that becomes readable when a child of ours has ended.
-fn sentinel_of(pid: u32) -> io::Result<OwnedFd> {
-    match sys::pidfd_open(pid) {
-        Err(error) if matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM)) => sentinel_by_thread(pid),
-        other => other,
-    }
-}
-
-/// The same before Linux 5.3, or where a sandbox forbids pidfds: a thread waits, without reaping, and closes a pipe.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "without pidfds nothing else tells of one child without touching SIGCHLD"
-)]
-fn sentinel_by_thread(pid: u32) -> io::Result<OwnedFd> {
-    let (reader, writer) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)?;
-    std::thread::spawn(move || {
-        sys::peek(Some(pid), 0);
-        drop(writer);
-    });
-    Ok(reader)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_sentinel_without_pidfd_tells_of_the_end_and_leaves_the_status() {
-        let mut process = Process::new("sh").args(["-c", "exit 7"]);
-        process.start().unwrap();
-        let sentinel = sentinel_by_thread(process.pid().unwrap()).unwrap();
-        assert!(sys::wait_readable(sentinel.as_fd(), Some(Duration::from_secs(10))).unwrap());
-        assert_eq!(process.exitcode(), Some(7));
-    }
 
     #[test]
     fn names_count_as_in_python() {

@@ -24,6 +24,7 @@ pub mod limits;
 pub mod reap;
 pub mod signal;
 pub mod spawn;
+mod started;
 mod sys;
 
 pub use contain::{become_subreaper, close_inherited, parent_death_signal, sweep};

@@ -6,7 +6,7 @@
 //! | file | subject |
 //! | --- | --- |
 //! | [`handle`] | [`Process`]: start, join, terminate any program, as Python's `multiprocessing.Process` does |
-//! | [`spawn`] | starting a worker with three pipes; looking a program up in `PATH` |
+//! | [`mod@spawn`] | starting a worker with three pipes; looking a program up in `PATH` |
 //! | [`signal`] | signals to one process, one group, one tree |
 //! | [`reap`] | who has died, and how |
 //! | [`contain`] | that nothing started here outlives us |

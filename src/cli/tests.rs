@@ -250,7 +250,7 @@ fn the_environment_sets_options_and_the_command_line_wins() {
         (&[("SPV_WORKERS", "7")][..], "spawn", "workers: 7"),
         (&[("SPV_WORKERS", "7")], "spawn -w 2", "workers: 2"),
         (&[("SPV_WORKERS", "many")], "spawn", "(the value of the variable SPV_WORKERS)"),
-        (&[("SPV_FAIL_FAST", "1")], "spawn", "halt: Now(Count(1))"),
+        (&[("SPV_FAIL_FAST", "1")], "spawn", "halt: Soon(Count(1))"),
         (&[("SPV_FAIL_FAST", "no")], "spawn --halt soon,fail=2", "halt: Soon(Count(2))"),
         (&[("SPV_FAIL_FAST", "1")], "spawn --halt soon,fail=2", "halt: Soon(Count(2))"),
         (&[("SPV_FAIL_FAST", "perhaps")], "spawn", "(the value of the variable SPV_FAIL_FAST)"),

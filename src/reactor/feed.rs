@@ -29,6 +29,8 @@ pub(super) struct Feed {
     state: State,
     reader: Reader,
     arguments: VecDeque<Entry>,
+    /// Whether everything that is there was handed in: the edge rings its bell when there is more.
+    starved: bool,
 }
 
 impl Feed {
@@ -46,26 +48,27 @@ impl Feed {
                 Err(error) => State::Ended(Some(format!("standard input: {}", crate::edge::fault_text(&error)))),
             },
         };
-        Ok(Feed { state, reader: Reader::new(config.format, config.max_line), arguments })
+        Ok(Feed { state, reader: Reader::new(config.format, config.max_line), arguments, starved: false })
     }
 
-    /// Hands in jobs as long as the core wants some and some are there. Whether there may be more at once.
-    pub(super) fn pump(&mut self, pool: &mut Pool, now: Now) -> bool {
+    /// Hands in jobs as long as the core wants some and some are there.
+    pub(super) fn pump(&mut self, pool: &mut Pool, now: Now) {
+        self.starved = false;
         for _ in 0..JOBS_PER_TURN {
             if matches!(self.state, State::Closed) || !pool.wants_job() {
-                return false;
+                return;
             }
             match self.arguments.pop_front().or_else(|| self.reader.next()) {
                 Some(Entry::Job(job)) => pool.handle(now, Event::JobArrived(job)),
                 Some(Entry::Invalid(invalid)) => pool.handle(now, Event::JobInvalid(invalid)),
                 None => {
                     if !self.read_on(pool, now) {
-                        return false;
+                        self.starved = true;
+                        return;
                     }
                 }
             }
         }
-        true
     }
 
     /// Takes in the next chunk; whether that may have brought jobs.
@@ -99,9 +102,9 @@ impl Feed {
         }
     }
 
-    /// Whether there may be jobs that were not handed in.
+    /// Whether there may be jobs that could be handed in without waiting.
     pub(super) fn has_more(&self) -> bool {
-        !matches!(self.state, State::Closed)
+        !self.starved && !matches!(self.state, State::Closed)
     }
 
     /// The core does not want the rest.

@@ -128,7 +128,7 @@ impl Reactor {
             if self.pool.next_deadline().is_some_and(|at| at <= now.time) {
                 self.pool.handle(now, Event::DeadlineReached);
             }
-            busy = self.feed.pump(&mut self.pool, now);
+            self.feed.pump(&mut self.pool, now);
             self.tell_output(now);
             deadline = finish_turn(&mut self.pool, &mut self.hands);
             self.hands.spawn_some();
@@ -141,7 +141,7 @@ impl Reactor {
                 return Ok(self.finish(exit));
             }
             // Jobs may be wanted again now that some were begun or ended.
-            busy |= self.hands.is_busy() || self.pool.wants_job() && self.feed.has_more();
+            busy = self.hands.is_busy() || self.pool.wants_job() && self.feed.has_more();
         }
     }
 

@@ -146,3 +146,29 @@ fn the_main_job_on_real_input_is_what_xargs_says() {
     let peer = std::process::Command::new("sha256sum").args(&files).output().unwrap();
     assert_eq!(done.text(), String::from_utf8_lossy(&peer.stdout));
 }
+
+#[test]
+fn waiting_costs_no_processor_time() {
+    let mut run = Run::json(["-w", "2"]).start();
+    run.feed("echo $PPID\nsleep 3\n");
+    run.await_lines(1);
+    let ticks = |pid: i32| -> u64 {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        let fields: Vec<_> = stat.rsplit(") ").next().unwrap().split(' ').collect();
+        fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+    };
+    let switches = |pid: i32| -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let line = status.lines().find(|line| line.starts_with("voluntary_ctxt_switches")).unwrap();
+        line.rsplit('\t').next().unwrap().parse().unwrap()
+    };
+    // The command runs and the list is open: nothing can happen for a while.
+    let _ = run.await_grandchild();
+    crate::harness::pause(std::time::Duration::from_millis(300));
+    let (ticks_before, switches_before) = (ticks(run.pid()), switches(run.pid()));
+    crate::harness::pause(std::time::Duration::from_secs(2));
+    assert_eq!(switches(run.pid()) - switches_before, 0, "it was not woken");
+    assert!(ticks(run.pid()) - ticks_before <= 1, "it did not spin");
+    run.close();
+    run.finish().expect_code(0);
+}

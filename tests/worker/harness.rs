@@ -138,8 +138,8 @@ impl Worker {
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        self.stdin = None;
-        let _ = self.child.kill();
+        // What it runs has no other guard when a test has failed.
+        supervisor::process::kill_tree(self.pid());
         let _ = self.child.wait();
     }
 }

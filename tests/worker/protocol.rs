@@ -35,7 +35,7 @@ fn many_at_a_time_do_not_mix() {
             json!({"command":format!("echo out {id}; echo err {id} >&2; exit $(({id} % 3))"),"job":id.to_string()}),
         );
     }
-    let mut seen = vec![false; 100];
+    let mut seen = [false; 100];
     for _ in 0..100 {
         let answer = worker.answer();
         let id = answer["id"].as_u64().unwrap();
@@ -124,7 +124,6 @@ fn a_reader_that_is_slow_or_gone_does_not_hurt() {
         let answer = worker.answer();
         assert_eq!((&answer["id"], answer["result"]["stdout"].as_str().unwrap().len()), (&json!(id), 500_000));
     }
-    #[expect(clippy::zombie_processes, reason = "it is waited for, with a deadline")]
     let mut child = command("").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     drop(child.stdout.take());
     let mut stdin = child.stdin.take().unwrap();

@@ -4,12 +4,14 @@ use super::answer;
 use super::capture::{BUFFER_BYTES, Beyond, Limits};
 use super::channel::{Flushed, Input, LINE_BYTES_MAX, Lines, Outbox};
 use super::complain;
+use super::fault;
 use super::job::{Job, Slot};
 use super::options::Options;
+use super::posix::Streams;
 use super::request::{self, Id, Message, Refusal, Request};
 use super::shortage::Shortage;
 use super::signals::Signals;
-use super::spawn::{self, SpawnError, Spawner, Streams};
+use super::spawn::{SpawnError, Spawner};
 use super::watch::{Source, Watch, now, slot_token};
 use crate::process::{become_subreaper, close_inherited};
 use nix::errno::Errno;
@@ -286,7 +288,7 @@ impl Worker {
                 let shortage = self.shortage.get_or_insert_default();
                 match shortage.fell(now(), self.slots.len() > self.free.len()) {
                     ControlFlow::Continue(()) => return self.waiting.push_front(request),
-                    ControlFlow::Break(waited) => spawn::gave_up(errno, waited),
+                    ControlFlow::Break(waited) => fault::gave_up(errno, waited),
                 }
             }
         };

@@ -250,7 +250,8 @@ impl Outside {
         match notice {
             Notice::ProtocolBroken { worker, .. } => {
                 self.coverage.broken += 1;
-                let actor = self.actors[worker.index()].as_mut().expect("it was just heard");
+                // It may have ended in the same turn.
+                let Some(actor) = &self.actors[worker.index()] else { return };
                 let open: Vec<u64> = actor.open.values().copied().collect();
                 assert!(actor.broke_protocol, "an actor that kept the protocol is said to have broken it: {notice:?}");
                 for job in open {

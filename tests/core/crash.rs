@@ -119,10 +119,7 @@ fn the_end_of_output_and_the_death_in_one_turn() {
     slot.gets(&["a1"]);
     let (worker, generation) = (slot.worker, slot.generation);
     let status = supervisor::status::ExitStatus::Signal(9);
-    t.turn(vec![
-        Event::StdoutClosed { worker, generation },
-        Event::Exited { worker, generation, status, unread: 0 },
-    ]);
+    t.turn(vec![Event::StdoutClosed { worker, generation }, Event::Exited { worker, generation, status, unread: 0 }]);
     t.record("a1", Status::Crashed);
     t.worker(1).starts();
 }

@@ -120,6 +120,32 @@ fn an_id_given_twice_is_met_when_all_of_it_ended_ok() {
     t.ends(ExitCode::Success);
 }
 
+/// The head of the list needs its end, and both the window and the bytes held back are long used up by then.
+#[test]
+fn order_is_kept_although_the_first_job_needs_the_last() {
+    let mut t = Script::new(|config| (config.keep_order, config.concurrency, config.max_output) = (true, 1000, 0));
+    t.reads_job("head", needing(&["tail"]));
+    let names: Vec<String> = (0..1000).map(|number| format!("job {number}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    for round in 0..67 {
+        assert!(t.pool.wants_job(), "round {round}");
+        t.reads(&names);
+        if round == 0 {
+            t.worker(1).starts().says(r#"{"method":"ready","params":{"concurrency":1000}}"#);
+        }
+        t.worker(1).gets(&names).answers_all(&names, 600);
+    }
+    t.reads(&["tail"]);
+    t.list_ends();
+    t.worker(1).gets(&["tail"]).answers("tail").gets(&["head"]).answers("head");
+    t.record("head", Status::Ok);
+    for _ in 0..67 {
+        t.records(&names, Status::Ok);
+    }
+    t.record("tail", Status::Ok);
+    t.ends(ExitCode::Success);
+}
+
 #[test]
 fn higher_priority_goes_first() {
     let mut t = Script::new(|_| {});

@@ -155,6 +155,27 @@ fn a_worker_that_holds_a_file_outlives_its_share_where_all_wait_for_it() {
 }
 
 #[test]
+fn a_plain_worker_that_finds_its_words_late() {
+    let mut t = Script::new(|config| (config.announces_ready, config.concurrency) = (false, 3));
+    t.reads(&["a1", "a2", "a3"]);
+    t.list_ends();
+    t.worker(1).starts().gets(&["a1", "a2", "a3"]).says(READY).answers("a3").answers("a1").answers("a2");
+    t.records(&["a3", "a1", "a2"], Status::Ok);
+    t.ends(ExitCode::Success);
+}
+
+#[test]
+fn nothing_is_sent_ahead_to_a_worker_that_runs_more_than_it_is_asked_to() {
+    let mut t = Script::new(|_| {});
+    t.reads(&["a1", "a2", "a3"]);
+    t.list_ends();
+    t.worker(1).starts().says(r#"{"method":"ready","params":{"concurrency":8,"prefetch":true}}"#).gets(&["a1"]);
+    t.worker(1).answers("a1").gets(&["a2"]).answers("a2").gets(&["a3"]).answers("a3");
+    t.records(&["a1", "a2", "a3"], Status::Ok);
+    t.ends(ExitCode::Success);
+}
+
+#[test]
 fn ready_twice_changes_nothing() {
     let mut t = Script::running(|_| {}, &["a1", "a2"]);
     t.worker(1).gets(&["a1"]).says(READY);

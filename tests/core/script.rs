@@ -46,7 +46,9 @@ impl Shell for Orders {
     fn perform(&mut self, action: Action) {
         match action {
             Action::Notice(notice) => self.notices.push(notice),
-            Action::Send { worker, generation, bytes } => self.workers.entry(worker).or_default().take(generation, &bytes),
+            Action::Send { worker, generation, bytes } => {
+                self.workers.entry(worker).or_default().take(generation, &bytes)
+            }
             other => self.actions.push(other),
         }
     }
@@ -192,8 +194,14 @@ impl Script {
     pub(crate) fn reads_garbage(&mut self) {
         let number = JobId(self.next_job);
         self.next_job += 1;
-        let invalid =
-            Invalid { number, id: Some(id("bad")), line: 7, column: 3, message: "no job".into(), excerpt: (*b"{").into() };
+        let invalid = Invalid {
+            number,
+            id: Some(id("bad")),
+            line: 7,
+            column: 3,
+            message: "no job".into(),
+            excerpt: (*b"{").into(),
+        };
         self.happens(Event::JobInvalid(invalid));
     }
 
@@ -241,7 +249,11 @@ impl Script {
     }
 
     pub(crate) fn finishes(mut self, code: ExitCode) {
-        assert!(self.take(|action| matches!(action, Action::Finish(found) if *found == code)), "{:?}", self.orders.actions);
+        assert!(
+            self.take(|action| matches!(action, Action::Finish(found) if *found == code)),
+            "{:?}",
+            self.orders.actions
+        );
         self.nothing_more();
         assert!(self.pool.is_finished());
     }
@@ -318,7 +330,8 @@ impl Slot<'_> {
 
     fn is_asked_for(&mut self) -> Generation {
         let actions = &mut self.t.orders.actions;
-        let at = actions.iter().position(|action| matches!(action, Action::Spawn { worker, .. } if *worker == self.worker));
+        let at =
+            actions.iter().position(|action| matches!(action, Action::Spawn { worker, .. } if *worker == self.worker));
         match at.map(|at| actions.remove(at)) {
             Some(Action::Spawn { generation, .. }) => generation,
             _ => panic!("no process is asked for in slot {}; but {actions:?}", self.worker.0),
@@ -338,6 +351,14 @@ impl Slot<'_> {
     pub(crate) fn answers(&mut self, name: &str) -> &mut Self {
         let line = format!(r#"{{"jsonrpc":"2.0","id":{},"result":"{name}"}}"#, self.wire_id(name));
         self.says(&line)
+    }
+
+    /// Answers them all at once, each with a result of this many bytes.
+    pub(crate) fn answers_all(&mut self, names: &[&str], bytes: usize) -> &mut Self {
+        let result = "x".repeat(bytes);
+        let lines = names.iter().map(|name| format!("{{\"id\":{},\"result\":\"{result}\"}}\n", self.wire_id(name)));
+        let lines: String = lines.collect();
+        self.writes(lines.as_bytes())
     }
 
     pub(crate) fn fails(&mut self, name: &str) -> &mut Self {

@@ -91,6 +91,33 @@ fn a_plain_worker_that_reads_nothing_is_found_out() {
 }
 
 #[test]
+fn a_plain_worker_is_not_blamed_for_what_it_was_not_sent() {
+    let mut t = Script::new(|config| (config.announces_ready, config.workers) = (false, 2));
+    t.reads(&["a1", "a2"]);
+    t.worker(1).starts().gets(&["a1"]).answers("a1").gets(&["a2"]).answers("a2");
+    t.records(&["a1", "a2"], Status::Ok);
+    // The second one comes up to find nothing left, and has its first job just when its time seems to be over.
+    t.worker(2).starts();
+    t.passes(seconds(29));
+    t.reads(&["a3", "a4"]);
+    t.worker(1).gets(&["a3"]);
+    t.worker(2).gets(&["a4"]);
+    t.passes(seconds(1));
+    t.nothing_more();
+    t.passes(seconds(29));
+    t.worker(2).is_probed();
+}
+
+#[test]
+fn a_worker_whose_input_is_closed_is_sent_nothing_more() {
+    let mut t = Script::running(|_| {}, &["a1"]);
+    t.worker(1).gets(&["a1"]).answers("a1").hangs_up();
+    t.record("a1", Status::Ok);
+    t.worker(1).says(r#"{"id":"own","method":"roots/list"}"#).exits(0);
+    t.finishes(ExitCode::Success);
+}
+
+#[test]
 fn a_worker_that_says_it_cannot_work_is_believed() {
     let mut t = Script::new(|_| {});
     t.reads(&["a1"]);

@@ -61,7 +61,9 @@ fn main() -> ExitCode {
     let began = clock();
     let mut total = Total::default();
     let good = match arguments.seed {
-        Some(seed) if arguments.worlds.is_none() && arguments.steps.is_none() => run_world(seed, &mut total, arguments.verbose),
+        Some(seed) if arguments.worlds.is_none() && arguments.steps.is_none() => {
+            run_world(seed, &mut total, arguments.verbose)
+        }
         _ => run_worlds(&arguments, &mut total),
     };
     let seconds = began.elapsed().as_secs_f64();

@@ -107,7 +107,15 @@ fn draw_config(rng: &mut Prng, announces_ready: bool) -> PoolConfig {
     let count = rng.between(1, 5);
     let share = rng.between(1, 100) as u8;
     let failures = if rng.coin() { Failures::Count(count) } else { Failures::Percent(share) };
-    let halt = *rng.pick(&[Halt::Never, Halt::Never, Halt::Never, Halt::Never, Halt::Never, Halt::Soon(failures), Halt::Now(failures)]);
+    let halt = *rng.pick(&[
+        Halt::Never,
+        Halt::Never,
+        Halt::Never,
+        Halt::Never,
+        Halt::Never,
+        Halt::Soon(failures),
+        Halt::Now(failures),
+    ]);
     let init =
         ["{\"jsonrpc\":\"2.0\",\"id\":\"init-0\",\"method\":\"init\"}", "{\"method\":\"told\",\n \"params\":[1]}"];
     let init = (0..if rng.chance(200) { rng.between(1, 3) } else { 0 })

@@ -2,7 +2,7 @@
 //! has to be expected before the next thing happens; notices are kept apart and asked for where they matter.
 
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 use supervisor::config::{Halt, PoolConfig, Target};
 use supervisor::drive::{self, Shell};
@@ -26,6 +26,7 @@ pub(crate) struct Script {
 #[derive(Default)]
 struct Orders {
     actions: Vec<Action>,
+    records: VecDeque<Record>,
     notices: Vec<Notice>,
     workers: BTreeMap<WorkerId, Sent>,
 }
@@ -49,6 +50,7 @@ impl Shell for Orders {
             Action::Send { worker, generation, bytes } => {
                 self.workers.entry(worker).or_default().take(generation, &bytes)
             }
+            Action::Emit(record) => self.records.push_back(*record),
             other => self.actions.push(other),
         }
     }
@@ -234,11 +236,9 @@ impl Script {
 
     /// The record of this job is the next that comes out.
     pub(crate) fn record(&mut self, name: &str, status: Status) -> Record {
-        let at = self.orders.actions.iter().position(|action| matches!(action, Action::Emit(_)));
-        let at = at.unwrap_or_else(|| panic!("no record of {name}"));
-        let Action::Emit(record) = self.orders.actions.remove(at) else { unreachable!("it was just found") };
+        let record = self.orders.records.pop_front().unwrap_or_else(|| panic!("no record of {name}"));
         assert_eq!((record.id.as_text().as_ref(), record.status), (name, status), "{record:?}");
-        *record
+        record
     }
 
     /// These records come out, in this order, all with this status.
@@ -294,6 +294,7 @@ impl Script {
     /// Nothing was ordered but what the script has mentioned.
     pub(crate) fn nothing_more(&self) {
         assert!(self.orders.actions.is_empty(), "nobody expected {:?}", self.orders.actions);
+        assert!(self.orders.records.is_empty(), "nobody expected {:?}", self.orders.records);
         for (worker, sent) in &self.orders.workers {
             assert!(sent.unmentioned.is_empty(), "nobody expected that {worker:?} was sent {:?}", sent.unmentioned);
         }

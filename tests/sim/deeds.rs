@@ -272,7 +272,6 @@ impl Outside {
         let stuck = self.options.faults.stuck;
         let Some(actor) = self.actor(process) else { return };
         let Some(&job) = actor.open.get(&wire_id) else { return };
-        actor.told_to_cancel.insert(wire_id);
         if let Some(at) = actor.waiting.iter().position(|&(id, _)| id == wire_id) {
             actor.waiting.remove(at);
             self.coverage.recalls_waiting += 1;

@@ -181,7 +181,9 @@ impl Outside {
                 match (message.method, message.id, message.about()) {
                     (Some("init" | "told"), _, _) | (None, _, _) => {}
                     (Some("$/release"), None, Some(about)) => released.push(about),
-                    (Some("$/cancelRequest"), None, Some(_)) => {}
+                    (Some("$/cancelRequest"), None, Some(about)) => {
+                        actor.told_to_cancel.insert(about);
+                    }
                     (Some(_), Some(id), _) => {
                         let wire_id: u64 = id.get().parse().expect("ids are integers");
                         jobs.push((wire_id, message.job().expect("a request holds its job")));

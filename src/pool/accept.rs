@@ -27,7 +27,7 @@ impl Pool {
             && !self.output_is_behind
             && self.queue.len() + self.delayed + self.locked.len() < QUEUE_JOBS_MAX
             && (self.queued_bytes < QUEUE_BYTES_MAX || self.queue.len() + self.delayed + self.locked.len() == 0)
-            && self.order.as_ref().is_none_or(|order| !order.window_is_full())
+            && (self.order.as_ref().is_none_or(|order| !order.window_is_full()) || self.head_waits_for_others())
     }
 
     pub(super) fn accept(&mut self, job: Job) {

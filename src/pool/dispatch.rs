@@ -19,7 +19,7 @@ impl Pool {
         if self.stop > Stop::Running || self.output_is_behind {
             return;
         }
-        if self.order.as_ref().is_some_and(|order| order.holds_too_much()) {
+        if self.order.as_ref().is_some_and(|order| order.holds_too_much()) && !self.head_waits_for_others() {
             self.dispatch_head();
             return;
         }
@@ -51,6 +51,13 @@ impl Pool {
             self.workers[worker.index()].alone = true;
             self.send_job(worker, key);
         }
+    }
+
+    /// Under `--keep-order`: whether the job that holds up all others waits for one of them (`needs`, `locks`). Then the
+    /// limits on what is held back must not keep that one from being read and begun.
+    pub(super) fn head_waits_for_others(&self) -> bool {
+        let head = self.order.as_ref().and_then(super::order::Order::head);
+        head.is_some_and(|key| matches!(self.jobs.get(key).state, JobState::Blocked(_) | JobState::Locked))
     }
 
     /// So many records are held back that only the one at the head may make progress.
@@ -93,7 +100,8 @@ impl Pool {
         let sending = request::Sending { job: &entry.job, attempt: entry.attempts, worker: id };
         request::write(&mut worker.outgoing, wire_id, sending, &self.config.target);
         if worker.takes_batches {
-            worker.outgoing.pop_if(|byte| *byte == b'\n');
+            let newline = worker.outgoing.pop();
+            debug_assert_eq!(newline, Some(b'\n'), "a request is a line");
         }
         let pushed = worker.flights.push(key);
         debug_assert_eq!(pushed, wire_id);
@@ -256,11 +264,16 @@ impl Pool {
             let worker = &mut self.workers[id.index()];
             close_batch(worker);
             let bytes = std::mem::take(&mut worker.outgoing);
-            if bytes.is_empty() || !worker.state.has_process() {
+            if bytes.is_empty() || !worker.state.has_process() || worker.stdin_closed {
                 continue;
             }
+            let is_first = worker.sent == 0;
             worker.sent += bytes.len() as u64;
             self.actions.push_back(Action::Send { worker: id, generation: worker.generation, bytes });
+            if is_first && worker.state == State::Up && !worker.announced {
+                // From now on there is something it should read.
+                self.set_timer(id, self.config.start_timeout);
+            }
         }
     }
 }

@@ -34,7 +34,7 @@ pub(super) struct StartFailure {
 }
 
 impl Pool {
-    fn set_timer(&mut self, id: WorkerId, span: Duration) {
+    pub(super) fn set_timer(&mut self, id: WorkerId, span: Duration) {
         let worker = &mut self.workers[id.index()];
         let timer = Timer::Worker(id, worker.generation);
         self.deadlines.set(&mut worker.timer, self.now.time.after(span), timer);
@@ -185,6 +185,7 @@ impl Pool {
         self.leave_start(id, State::Draining);
         self.withdraw(id);
         self.flush();
+        self.workers[id.index()].stdin_closed = true;
         let generation = self.workers[id.index()].generation;
         self.actions.push_back(Action::CloseStdin { worker: id, generation });
         self.set_timer(id, self.config.grace);
@@ -222,11 +223,10 @@ impl Pool {
                 self.never_ready(id, why);
             }
             State::Up => {
-                let generation = worker.generation;
+                // Where nothing was sent there is nothing it could have read: the first bytes start the clock again.
                 if worker.sent > 0 {
+                    let generation = worker.generation;
                     self.actions.push_back(Action::Probe { worker: id, generation });
-                } else {
-                    self.set_timer(id, self.config.start_timeout);
                 }
             }
             State::Mute => {

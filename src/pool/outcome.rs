@@ -165,10 +165,7 @@ impl Pool {
             Status::Invalid => self.exit = self.exit.max(ExitCode::BadInput),
             _ => self.exit = self.exit.max(ExitCode::JobsFailed),
         }
-        if record.status != Status::Ok {
-            let reason = stop::after_failures(self.config.halt, self.stats.not_ok(), self.stats.done());
-            self.halt(reason);
-        }
+        let ok = record.status == Status::Ok;
         match &mut self.order {
             None => self.give_out(record),
             Some(order) => {
@@ -177,6 +174,11 @@ impl Pool {
                     self.give_out(record);
                 }
             }
+        }
+        // The record first: what follows from a failure is told after it.
+        if !ok {
+            let reason = stop::after_failures(self.config.halt, self.stats.not_ok(), self.stats.done());
+            self.halt(reason);
         }
     }
 

@@ -288,8 +288,12 @@ impl Pool {
             return;
         }
         worker.announced = true;
-        worker.concurrency = (params.concurrency.max(1) as usize).min(self.config.concurrency as usize);
-        worker.takes_in_turn = params.prefetch;
+        let own = params.concurrency.max(1) as usize;
+        let allowed = self.config.concurrency as usize;
+        // A plain worker may find its words late, when more is begun in it than it now says it can run.
+        worker.concurrency = own.min(allowed).max(worker.flights.begun());
+        // One that runs more at a time than is asked of it would begin what was only sent ahead.
+        worker.takes_in_turn = params.prefetch && own <= allowed;
         worker.takes_batches = params.batch;
         worker.shown_pid = params.pid.unwrap_or(worker.pid);
         if worker.state == State::Starting {

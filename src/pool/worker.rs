@@ -90,6 +90,8 @@ pub(super) struct Worker {
     pub(super) jobs_sent: u64,
     /// Jobs it ended.
     pub(super) jobs_ended: u64,
+    /// Its standard input was closed, so nothing can be sent any more.
+    pub(super) stdin_closed: bool,
     /// Bytes to be sent at the end of this turn.
     pub(super) outgoing: Vec<u8>,
     /// The wire id of the first request of the array that is being written, if one is.
@@ -134,6 +136,7 @@ impl Worker {
             spills: 0,
             jobs_sent: 0,
             jobs_ended: 0,
+            stdin_closed: false,
             outgoing: Vec::new(),
             batch_from: None,
             sent: 0,

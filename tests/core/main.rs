@@ -1,1 +1,9 @@
-//! Scripted tests of the core.
+//! Scripted tests of the core: one for each hard case that is known. What the simulator finds becomes a script here.
+
+mod crash;
+mod jobs;
+mod protocol;
+mod script;
+mod start;
+mod stop;
+mod timeout;

@@ -272,7 +272,6 @@ impl Outside {
         let stuck = self.options.faults.stuck;
         let Some(actor) = self.actor(process) else { return };
         let Some(&job) = actor.open.get(&wire_id) else { return };
-        actor.told_to_cancel.insert(wire_id);
         if let Some(at) = actor.waiting.iter().position(|&(id, _)| id == wire_id) {
             actor.waiting.remove(at);
             self.coverage.recalls_waiting += 1;
@@ -309,8 +308,12 @@ impl Outside {
                 return;
             }
             let Some((wire_id, job)) = actor.waiting.pop_front() else { return };
-            self.check_runs_nowhere_else(job, process);
-            self.oracle.begun(job, process);
+            if let Some(other) = self.oracle.runs_on(job).filter(|&other| other != process) {
+                assert!(self.is_excused(other, job), "job {job} runs on {other:?} and on {process:?}");
+            }
+            for (holder, other) in self.oracle.begun(job, process) {
+                assert!(self.is_excused(other, holder), "jobs {holder} and {job} run under the same lock");
+            }
             let fate = self.draw_fate();
             self.actor(process).expect("it lives").running.push(Run { wire_id, job, fate });
             let slow = self.options.faults.slow;
@@ -323,13 +326,12 @@ impl Outside {
         }
     }
 
-    fn check_runs_nowhere_else(&mut self, job: u64, process: Process) {
-        let Some(other) = self.oracle.runs_on(job).filter(|&other| other != process) else { return };
+    /// Whether a job that still runs somewhere was told to stop, or cannot be reached any more.
+    fn is_excused(&mut self, process: Process, job: u64) -> bool {
         let plain = !self.options.config.announces_ready;
-        let Some(actor) = self.actor(other) else { return };
+        let Some(actor) = self.actor(process) else { return true };
         let told = actor.told_to_cancel.iter().any(|wire_id| actor.open.get(wire_id) == Some(&job));
-        let excused = actor.dead.is_some() || actor.condemned || actor.broke_protocol || told || plain;
-        assert!(excused, "job {job} runs on {other:?} and on {process:?}");
+        actor.dead.is_some() || actor.condemned || actor.broke_protocol || actor.stdout_closed || told || plain
     }
 
     fn draw_fate(&mut self) -> Fate {

@@ -5,7 +5,7 @@
 //! ```text
 //! cargo test --test sim                          # the fixed seeds, then fresh worlds from SIM_SEED
 //! cargo test --test sim -- --seed 0x1f2e         # one world
-//! cargo test --test sim -- --steps 100000000     # a long night
+//! cargo test --test sim -- --steps 100000000     # a long night; --seed says where it begins
 //! ```
 
 mod actor;
@@ -26,14 +26,14 @@ use supervisor::record::Status;
 use world::{Outcome, World};
 
 /// Events in a run that was not told how many.
-const STEPS_DEFAULT: u64 = 2_000_000;
+const STEPS_DEFAULT: u64 = 1_500_000;
 
 /// Seeds that once found a defect.
 const REGRESSIONS: &str = include_str!("seeds.txt");
 
 struct Arguments {
     seed: Option<u64>,
-    steps: u64,
+    steps: Option<u64>,
     worlds: Option<u64>,
     verbose: bool,
 }
@@ -61,7 +61,9 @@ fn main() -> ExitCode {
     let began = clock();
     let mut total = Total::default();
     let good = match arguments.seed {
-        Some(seed) if arguments.worlds.is_none() => run_world(seed, &mut total, arguments.verbose),
+        Some(seed) if arguments.worlds.is_none() && arguments.steps.is_none() => {
+            run_world(seed, &mut total, arguments.verbose)
+        }
         _ => run_worlds(&arguments, &mut total),
     };
     let seconds = began.elapsed().as_secs_f64();
@@ -81,7 +83,8 @@ fn run_worlds(arguments: &Arguments, total: &mut Total) -> bool {
     let first = arguments.seed.unwrap_or_else(seed_from_environment);
     say(&format!("sim: fresh worlds from seed {first:#x}"));
     let mut seeds = Prng::new(first);
-    while arguments.worlds.map_or(total.steps < arguments.steps, |worlds| total.worlds < worlds) {
+    let steps = arguments.steps.unwrap_or(STEPS_DEFAULT);
+    while arguments.worlds.map_or(total.steps < steps, |worlds| total.worlds < worlds) {
         if !run_world(seeds.next(), total, arguments.verbose) {
             return false;
         }
@@ -144,14 +147,14 @@ fn report(total: &Total, seconds: f64) {
 }
 
 fn parse_arguments() -> Result<Option<Arguments>, String> {
-    let mut arguments = Arguments { seed: None, steps: STEPS_DEFAULT, worlds: None, verbose: false };
+    let mut arguments = Arguments { seed: None, steps: None, worlds: None, verbose: false };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         let mut value = || words.next().ok_or(format!("{word} needs a value"));
         let number = |text: String| text.replace('_', "").parse().map_err(|_| format!("{text} is no number"));
         match word.as_str() {
             "--seed" => arguments.seed = Some(parse_seed(&value()?)),
-            "--steps" => arguments.steps = number(value()?)?,
+            "--steps" => arguments.steps = Some(number(value()?)?),
             "--worlds" => arguments.worlds = Some(number(value()?)?),
             "--verbose" => arguments.verbose = true,
             // What cargo's test runner is asked for beside the simulator; there is nothing to list.

@@ -50,9 +50,9 @@ pub(crate) struct Faults {
     pub(crate) spurious_deadline: u32,
     pub(crate) input_pause: u32,
     pub(crate) invalid: u32,
-    /// In 1024 worlds.
     pub(crate) input_error: bool,
     pub(crate) output_lost: bool,
+    /// Whether somebody stops the run.
     pub(crate) stops: u32,
 }
 
@@ -70,6 +70,7 @@ pub(crate) struct Options {
     /// Longest job that is not slow.
     pub(crate) job_span_max: u64,
     pub(crate) needs: u32,
+    pub(crate) locks: u32,
     pub(crate) priorities: u32,
     pub(crate) own_options: u32,
     /// Nanoseconds between arrivals of jobs, at most.
@@ -89,6 +90,7 @@ impl Options {
             batch: rng.coin(),
             job_span_max: *rng.pick(&[20 * MICROSECOND, MILLISECOND, 50 * MILLISECOND, SECOND]),
             needs: if rng.chance(256) { rng.between(1, 500) as u32 } else { 0 },
+            locks: if rng.chance(200) { rng.between(1, 1000) as u32 } else { 0 },
             priorities: some(rng, 300),
             own_options: some(rng, 200),
             arrival_max: rng.span(1, 20 * MILLISECOND),
@@ -105,7 +107,15 @@ fn draw_config(rng: &mut Prng, announces_ready: bool) -> PoolConfig {
     let count = rng.between(1, 5);
     let share = rng.between(1, 100) as u8;
     let failures = if rng.coin() { Failures::Count(count) } else { Failures::Percent(share) };
-    let halt = *rng.pick(&[Halt::Never, Halt::Never, Halt::Never, Halt::Soon(failures), Halt::Now(failures)]);
+    let halt = *rng.pick(&[
+        Halt::Never,
+        Halt::Never,
+        Halt::Never,
+        Halt::Never,
+        Halt::Never,
+        Halt::Soon(failures),
+        Halt::Now(failures),
+    ]);
     let init =
         ["{\"jsonrpc\":\"2.0\",\"id\":\"init-0\",\"method\":\"init\"}", "{\"method\":\"told\",\n \"params\":[1]}"];
     let init = (0..if rng.chance(200) { rng.between(1, 3) } else { 0 })
@@ -125,7 +135,7 @@ fn draw_config(rng: &mut Prng, announces_ready: bool) -> PoolConfig {
         halt,
         max_jobs_per_worker: rng.chance(200).then(|| rng.span(1, 50)),
         init,
-        max_restarts: *rng.pick(&[0, 5, 5, 1000]),
+        max_restarts: *rng.pick(&[0, 5, 5, 5, 1000, 1000, 1000]),
         restart_window: Duration::from_secs(30),
         max_message: *rng.pick(&[2000, 2000, 1 << 20]),
         max_output: 1000,
@@ -186,8 +196,8 @@ impl Faults {
             input_pause: rate(20),
             invalid: rate(60),
             input_error: rate(1) > 0,
-            output_lost: rate(1) > 0 && rate(1) > 0,
-            stops: rate(3),
+            output_lost: rate(1) > 0 && rate(1) > 0 && rate(1) > 0,
+            stops: u32::from(rate(1) > 0 && rate(1) > 0),
         }
     }
 }

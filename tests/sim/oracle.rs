@@ -2,7 +2,7 @@
 //! did. It judges; it never looks inside.
 
 use crate::options::Options;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use supervisor::exit::ExitCode;
 use supervisor::ids::{Generation, WorkerId};
 use supervisor::job::{Invalid, Job, UserId};
@@ -28,6 +28,7 @@ pub(crate) struct Ledger {
     exposed: bool,
     /// A worker that had it broke the protocol, so that nobody can know what it had begun.
     muddled: bool,
+    locks: Vec<Box<str>>,
     runs_on: Option<(WorkerId, Generation)>,
 }
 
@@ -35,6 +36,8 @@ pub(crate) struct Ledger {
 #[derive(Debug, Default)]
 pub(crate) struct Oracle {
     jobs: Vec<Ledger>,
+    /// The job that was begun last under each lock.
+    holders: BTreeMap<Box<str>, u64>,
     keep_order: bool,
     concurrency: u32,
     records: u64,
@@ -69,6 +72,7 @@ impl Oracle {
         let own = job.options.as_deref();
         self.jobs.push(Ledger {
             needs: own.map_or_else(Vec::new, |own| own.needs.iter().filter_map(number_of).collect()),
+            locks: own.map_or_else(Vec::new, |own| own.locks.clone()),
             retries: own.and_then(|own| own.retries).unwrap_or(options.config.retries),
             has_timeout: own.and_then(|own| own.timeout).or(options.config.timeout).is_some(),
             ..Ledger::default()
@@ -111,11 +115,17 @@ impl Oracle {
         job.sent += 1;
     }
 
-    /// An actor begins a job; `released` tells whether the one that had it before was told to stop.
-    pub(crate) fn begun(&mut self, number: u64, by: (WorkerId, Generation)) {
+    /// An actor begins a job. Gives the jobs that were the last to hold one of its locks and have not stopped running.
+    pub(crate) fn begun(&mut self, number: u64, by: (WorkerId, Generation)) -> Vec<(u64, (WorkerId, Generation))> {
+        let mut others = Vec::new();
+        for lock in self.job(number).locks.clone() {
+            let before = self.holders.insert(lock, number).filter(|&before| before != number);
+            others.extend(before.and_then(|before| Some((before, self.job(before).runs_on?))));
+        }
         let job = self.job(number);
         job.begun += 1;
         job.runs_on = Some(by);
+        others
     }
 
     pub(crate) fn runs_on(&mut self, number: u64) -> Option<(WorkerId, Generation)> {

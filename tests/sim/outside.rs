@@ -181,7 +181,9 @@ impl Outside {
                 match (message.method, message.id, message.about()) {
                     (Some("init" | "told"), _, _) | (None, _, _) => {}
                     (Some("$/release"), None, Some(about)) => released.push(about),
-                    (Some("$/cancelRequest"), None, Some(_)) => {}
+                    (Some("$/cancelRequest"), None, Some(about)) => {
+                        actor.told_to_cancel.insert(about);
+                    }
                     (Some(_), Some(id), _) => {
                         let wire_id: u64 = id.get().parse().expect("ids are integers");
                         jobs.push((wire_id, message.job().expect("a request holds its job")));
@@ -250,7 +252,8 @@ impl Outside {
         match notice {
             Notice::ProtocolBroken { worker, .. } => {
                 self.coverage.broken += 1;
-                let actor = self.actors[worker.index()].as_mut().expect("it was just heard");
+                // It may have ended in the same turn.
+                let Some(actor) = &self.actors[worker.index()] else { return };
                 let open: Vec<u64> = actor.open.values().copied().collect();
                 assert!(actor.broke_protocol, "an actor that kept the protocol is said to have broken it: {notice:?}");
                 for job in open {

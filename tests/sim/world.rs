@@ -263,7 +263,7 @@ fn draw_call(outside: &mut Outside, number: u64) -> Call {
 }
 
 fn draw_options(outside: &mut Outside, number: u64) -> Option<Box<JobOptions>> {
-    let (needs, priorities, own) = (outside.options.needs, outside.options.priorities, outside.options.own_options);
+    let Options { needs, locks, priorities, own_options: own, .. } = outside.options;
     let rng = &mut outside.rng;
     let mut options = JobOptions::default();
     let mut any = false;
@@ -279,6 +279,10 @@ fn draw_options(outside: &mut Outside, number: u64) -> Option<Box<JobOptions>> {
             let keep = rng.below(2) as usize;
             options.needs.swap_remove(options.needs.len() - 1 - keep);
         }
+    }
+    if rng.chance(locks) {
+        any = true;
+        options.locks = (0..rng.between(1, 2)).map(|_| format!("lock {}", rng.below(4)).into()).collect();
     }
     if rng.chance(priorities) {
         any = true;

@@ -1,0 +1,244 @@
+//! Which job is next: order, needs, priorities, retries, limits.
+
+use crate::script::{Script, id, seconds};
+use supervisor::config::{Failures, Halt};
+use supervisor::exit::ExitCode;
+use supervisor::job::JobOptions;
+use supervisor::pool::Event;
+use supervisor::record::Status;
+
+fn needing(names: &[&str]) -> impl FnOnce(&mut JobOptions) {
+    let needs = names.iter().map(|name| id(name)).collect();
+    move |options| options.needs = needs
+}
+
+#[test]
+fn a_failure_is_tried_again_after_a_delay() {
+    let mut t = Script::running(|config| (config.retries, config.retry_delay) = (1, seconds(2)), &["a1"]);
+    t.worker(1).gets(&["a1"]).fails("a1");
+    t.nothing_more();
+    // Half of the delay is by chance.
+    t.passes(seconds(2));
+    t.worker(1).gets(&["a1"]).fails("a1");
+    assert_eq!(t.record("a1", Status::Failed).attempts, 2);
+    t.ends(ExitCode::JobsFailed);
+}
+
+#[test]
+fn a_job_may_have_retries_of_its_own() {
+    let mut t = Script::new(|config| config.retries = 3);
+    t.reads_job("a1", |options| options.retries = Some(0));
+    t.list_ends();
+    t.all_start();
+    t.worker(1).gets(&["a1"]).fails("a1");
+    assert_eq!(t.record("a1", Status::Failed).attempts, 1);
+    t.ends(ExitCode::JobsFailed);
+}
+
+#[test]
+fn records_keep_the_order_of_the_list() {
+    let mut t = Script::running(|config| (config.keep_order, config.workers) = (true, 2), &["a1", "a2", "a3"]);
+    t.worker(1).gets(&["a1"]);
+    t.worker(2).gets(&["a2"]).answers("a2").gets(&["a3"]).answers("a3");
+    t.nothing_more();
+    t.worker(1).answers("a1");
+    t.records(&["a1", "a2", "a3"], Status::Ok);
+    t.ends(ExitCode::Success);
+}
+
+#[test]
+fn needs_wait_and_failure_passes_on() {
+    let mut t = Script::new(|_| {});
+    t.reads_job("last", needing(&["middle"]));
+    t.reads_job("middle", needing(&["first"]));
+    t.reads_job("first", |_| {});
+    t.list_ends();
+    t.all_start();
+    t.worker(1).gets(&["first"]).fails("first");
+    t.record("first", Status::Failed);
+    let record = t.record("middle", Status::Skipped);
+    assert!(record.error.unwrap().get().contains("needs \\\"first\\\", which did not end ok"));
+    t.record("last", Status::Skipped);
+    t.ends(ExitCode::JobsFailed);
+}
+
+#[test]
+fn needs_that_are_met_run_in_turn_whether_they_come_before_or_after() {
+    let mut t = Script::new(|_| {});
+    t.reads_job("second", needing(&["first"]));
+    t.reads_job("first", |_| {});
+    t.all_start();
+    t.worker(1).gets(&["first"]).answers("first").gets(&["second"]).answers("second");
+    t.records(&["first", "second"], Status::Ok);
+    // One that ended long ago is still known.
+    t.reads_job("third", needing(&["first", "second"]));
+    t.list_ends();
+    t.worker(1).gets(&["third"]).answers("third");
+    t.record("third", Status::Ok);
+    t.ends(ExitCode::Success);
+}
+
+#[test]
+fn needs_that_can_never_be_met() {
+    let mut t = Script::new(|_| {});
+    t.reads_job("a1", needing(&["a2"]));
+    t.reads_job("a2", needing(&["a1"]));
+    t.reads_job("a3", needing(&["nobody"]));
+    t.list_ends();
+    let cycle = t.record("a1", Status::Skipped);
+    assert!(cycle.error.unwrap().get().contains("waits for this job in turn"));
+    t.record("a2", Status::Skipped);
+    let unknown = t.record("a3", Status::Skipped);
+    assert!(unknown.error.unwrap().get().contains("which is not in the list"));
+    t.finishes(ExitCode::JobsFailed);
+}
+
+#[test]
+fn an_unmet_need_may_stop_the_run_with_all_that_wait() {
+    let mut t = Script::new(|config| config.halt = Halt::Now(Failures::Count(1)));
+    t.reads_job("a1", needing(&["nobody"]));
+    t.reads_job("a2", needing(&["nobody"]));
+    t.reads_job("a3", needing(&["nobody"]));
+    t.list_ends();
+    t.records(&["a1", "a2", "a3"], Status::Skipped);
+    t.finishes(ExitCode::JobsFailed);
+}
+
+#[test]
+fn an_id_given_twice_is_met_when_all_of_it_ended_ok() {
+    let mut t = Script::new(|_| {});
+    for _ in 0..2 {
+        t.reads_job("twin", |_| {});
+    }
+    t.reads_job("heir", needing(&["twin"]));
+    t.list_ends();
+    t.all_start();
+    t.worker(1).gets(&["twin"]).answers("twin").gets(&["twin"]);
+    t.record("twin", Status::Ok);
+    t.worker(1).answers("twin").gets(&["heir"]).answers("heir");
+    t.records(&["twin", "heir"], Status::Ok);
+    t.ends(ExitCode::Success);
+}
+
+/// The head of the list needs its end, and both the window and the bytes held back are long used up by then.
+#[test]
+fn order_is_kept_although_the_first_job_needs_the_last() {
+    let mut t = Script::new(|config| (config.keep_order, config.concurrency, config.max_output) = (true, 1000, 0));
+    t.reads_job("head", needing(&["tail"]));
+    let names: Vec<String> = (0..1000).map(|number| format!("job {number}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    for round in 0..67 {
+        assert!(t.pool.wants_job(), "round {round}");
+        t.reads(&names);
+        if round == 0 {
+            t.worker(1).starts().says(r#"{"method":"ready","params":{"concurrency":1000}}"#);
+        }
+        t.worker(1).gets(&names).answers_all(&names, 600);
+    }
+    t.reads(&["tail"]);
+    t.list_ends();
+    t.worker(1).gets(&["tail"]).answers("tail").gets(&["head"]).answers("head");
+    t.record("head", Status::Ok);
+    for _ in 0..67 {
+        t.records(&names, Status::Ok);
+    }
+    t.record("tail", Status::Ok);
+    t.ends(ExitCode::Success);
+}
+
+#[test]
+fn higher_priority_goes_first() {
+    let mut t = Script::new(|_| {});
+    for (name, priority) in [("low", -1), ("usual", 0), ("high", 5), ("high too", 5)] {
+        t.reads_job(name, |options| options.priority = priority);
+    }
+    t.list_ends();
+    t.all_start();
+    t.worker(1).gets(&["high"]).answers("high").gets(&["high too", "usual", "low"]);
+    t.record("high", Status::Ok);
+}
+
+#[test]
+fn a_worker_is_replaced_after_its_share() {
+    let mut t = Script::running(|config| config.max_jobs_per_worker = Some(2), &["a1", "a2", "a3"]);
+    t.worker(1).gets(&["a1"]).answers("a1").gets(&["a2"]).answers("a2").hangs_up().exits(0);
+    t.records(&["a1", "a2"], Status::Ok);
+    t.all_start();
+    t.worker(1).gets(&["a3"]).answers("a3");
+    t.record("a3", Status::Ok);
+    t.ends(ExitCode::Success);
+}
+
+#[test]
+fn locks_are_held_by_one_at_a_time() {
+    let mut t = Script::new(|config| config.workers = 2);
+    for name in ["a1", "a2"] {
+        t.reads_job(name, |options| options.locks = vec!["gpu".into()]);
+    }
+    t.list_ends();
+    t.all_start();
+    t.worker(1).gets(&["a1"]);
+    t.nothing_more();
+    t.worker(1).dies_by(9);
+    t.record("a1", Status::Crashed);
+    t.worker(2).gets(&["a2"]).answers("a2");
+    t.record("a2", Status::Ok);
+    t.ends(ExitCode::JobsFailed);
+}
+
+#[test]
+fn no_job_is_begun_or_read_while_records_wait_to_be_written() {
+    let mut t = Script::new(|_| {});
+    t.reads(&["a1"]);
+    t.all_start();
+    t.worker(1).gets(&["a1"]);
+    t.reads(&["a2"]);
+    t.happens(Event::OutputBacklog { bytes: 5 << 20 });
+    assert!(!t.pool.wants_job());
+    t.worker(1).answers("a1");
+    t.record("a1", Status::Ok);
+    t.nothing_more();
+    t.happens(Event::OutputBacklog { bytes: 0 });
+    assert!(t.pool.wants_job());
+    t.worker(1).gets(&["a2"]);
+}
+
+#[test]
+fn a_worker_that_does_not_take_its_bytes_gets_no_more() {
+    let mut t = Script::new(|_| {});
+    t.reads(&["a1"]);
+    t.all_start();
+    let mut slot = t.worker(1);
+    let (worker, generation) = (slot.worker, slot.generation);
+    slot.gets(&["a1"]);
+    t.happens(Event::StdinBacklog { worker, generation, bytes: 1 << 20 });
+    t.worker(1).answers("a1");
+    t.record("a1", Status::Ok);
+    t.reads(&["a2"]);
+    t.nothing_more();
+    t.happens(Event::StdinBacklog { worker, generation, bytes: 0 });
+    t.worker(1).gets(&["a2"]);
+}
+
+#[test]
+fn what_is_no_job_has_a_record_and_decides_the_exit_code() {
+    let mut t = Script::new(|_| {});
+    t.reads_garbage();
+    let record = t.record("bad", Status::Invalid);
+    assert_eq!((record.line, record.attempts), (Some(7), 0));
+    t.list_ends();
+    t.finishes(ExitCode::BadInput);
+}
+
+#[test]
+fn a_list_that_breaks_off_runs_what_was_read() {
+    let mut t = Script::new(|_| {});
+    t.reads(&["a1"]);
+    t.all_start();
+    t.worker(1).gets(&["a1"]);
+    t.happens(Event::InputClosed { error: Some("input/output error".into()) });
+    t.was_told("could not be read to its end: input/output error");
+    t.worker(1).answers("a1");
+    t.record("a1", Status::Ok);
+    t.ends(ExitCode::BadInput);
+}

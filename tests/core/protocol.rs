@@ -1,0 +1,186 @@
+//! What workers may say, and what breaks the protocol.
+
+use crate::script::{READY, Script};
+use supervisor::config::Target;
+use supervisor::exit::ExitCode;
+use supervisor::record::Status;
+
+/// One job is open at worker 1, which then writes this; that breaks the protocol.
+fn breaks(bytes: &[u8], why: &str) {
+    let mut t = Script::running(|_| {}, &["a1"]);
+    t.worker(1).gets(&["a1"]).writes(bytes).is_killed().dies_by(9);
+    t.was_told("ProtocolBroken");
+    t.was_told(why);
+    let record = t.record("a1", Status::Crashed);
+    assert!(record.error.unwrap().get().contains("broke the protocol"));
+    t.finishes(ExitCode::JobsFailed);
+}
+
+#[test]
+fn an_answer_to_what_was_never_asked() {
+    breaks(b"{\"id\":99,\"result\":1}\n", "answered request 99, which is not open");
+    breaks(b"{\"id\":\"0\",\"result\":1}\n", "which is not open");
+}
+
+#[test]
+fn a_line_without_end() {
+    breaks(&[b'x'; 1001], "sent a line of more than 1000 bytes");
+}
+
+#[test]
+fn an_answer_that_is_not_utf_8() {
+    breaks(b"{\"id\":0,\"result\":\"\xff\"}\n", "not UTF-8");
+}
+
+#[test]
+fn one_fault_in_a_batch_is_told_once() {
+    breaks(b"[{\"id\":98,\"result\":1},{\"id\":99,\"result\":1}]\n", "answered request 98");
+}
+
+#[test]
+fn a_second_answer() {
+    let mut t = Script::running(|_| {}, &["a1", "a2"]);
+    t.worker(1).gets(&["a1"]).answers("a1").gets(&["a2"]).answers("a1").is_killed().dies_by(9);
+    t.record("a1", Status::Ok);
+    t.record("a2", Status::Crashed);
+    t.finishes(ExitCode::JobsFailed);
+}
+
+#[test]
+fn what_is_no_message_is_shown_and_not_fatal() {
+    let mut t = Script::running(|_| {}, &["a1"]);
+    t.worker(1).gets(&["a1"]);
+    for line in ["Loading model...", "", "42", "[]", r#"{"id":0}"#, r#"{"id":null,"error":{"code":-32700}}"#] {
+        t.worker(1).says(line);
+    }
+    t.worker(1).writes(b"\xff\xfe\n");
+    t.was_told("first: true");
+    t.was_told("answered no request in particular");
+    t.nothing_more();
+    t.worker(1).answers("a1");
+    t.record("a1", Status::Ok);
+    t.ends(ExitCode::Success);
+}
+
+#[test]
+fn a_request_of_the_workers_own_is_no_answer() {
+    let mut t = Script::running(|_| {}, &["a1"]);
+    t.worker(1).gets(&["a1"]).says(r#"{"jsonrpc":"2.0","id":0,"method":"roots/list"}"#).gets(&["error -32601"]);
+    t.worker(1).answers("a1");
+    t.record("a1", Status::Ok);
+    t.ends(ExitCode::Success);
+}
+
+#[test]
+fn batches_go_both_ways() {
+    let mut t = Script::new(|_| {});
+    t.reads(&["a1", "a2", "a3"]);
+    t.list_ends();
+    t.worker(1).starts().says(r#"{"method":"ready","params":{"prefetch":true,"batch":true}}"#).gets(&["[a1]"]);
+    t.worker(1).answers("a1").gets(&["[a2 a3]"]);
+    t.record("a1", Status::Ok);
+    t.worker(1).says(r#"[{"id":1,"result":"a2"},{"id":2,"error":{"message":"bad"}}]"#);
+    t.record("a2", Status::Ok);
+    t.record("a3", Status::Failed);
+    t.ends(ExitCode::JobsFailed);
+}
+
+#[test]
+fn lines_come_in_any_pieces() {
+    let mut t = Script::running(|_| {}, &["a1"]);
+    t.worker(1).gets(&["a1"]);
+    for byte in b"{\"id\":0,\"result\":\"a1\"}\r\n" {
+        t.worker(1).writes(&[*byte]);
+    }
+    t.record("a1", Status::Ok);
+    t.ends(ExitCode::Success);
+}
+
+#[test]
+fn printed_output_belongs_to_its_job_and_is_cut_with_its_true_length() {
+    let mut t = Script::running(|config| config.max_output = 4, &["a1"]);
+    t.worker(1).gets(&["a1"]);
+    t.worker(1).says(r#"{"method":"output","params":{"id":0,"stream":"stdout","data":"hello\n"}}"#).answers("a1");
+    let printed = t.record("a1", Status::Ok).stdout.unwrap();
+    assert_eq!((printed.bytes.as_slice(), printed.total), (&b"hell"[..], 6));
+    t.ends(ExitCode::Success);
+}
+
+#[test]
+fn a_file_with_large_output_is_let_go_of_after_the_record() {
+    let mut t = Script::running(
+        |config| (config.target, config.keep_order, config.workers) = (Target::Shell, true, 2),
+        &["a1", "a2"],
+    );
+    t.worker(1).gets(&["a1"]);
+    let mut worker = t.worker(2);
+    worker.gets(&["a2"]);
+    let line = format!(r#"{{"id":{},"result":{{"exit_code":0,"stdout_spill":"/proc/1/fd/3"}}}}"#, worker.wire_id("a2"));
+    worker.says(&line);
+    t.nothing_more();
+    t.worker(1).answers("a1");
+    t.records(&["a1", "a2"], Status::Ok);
+    t.worker(2).gets(&["release a2"]);
+    t.ends(ExitCode::Success);
+}
+
+#[test]
+fn a_failed_attempt_lets_go_of_its_file_before_the_next() {
+    let mut t = Script::running(|config| (config.target, config.retries) = (Target::Shell, 1), &["a1"]);
+    let mut worker = t.worker(1);
+    worker.gets(&["a1"]);
+    let line = format!(r#"{{"id":{},"error":{{"code":-32000,"data":{{"stdout_spill":"/p"}}}}}}"#, worker.wire_id("a1"));
+    worker.says(&line).gets(&["release a1", "a1"]).answers("a1");
+    t.record("a1", Status::Ok);
+    t.ends(ExitCode::Success);
+}
+
+#[test]
+fn a_worker_that_holds_a_file_outlives_its_share_where_all_wait_for_it() {
+    let mut t = Script::running(
+        |config| {
+            (config.target, config.keep_order, config.workers) = (Target::Shell, true, 1);
+            (config.max_jobs_per_worker, config.retries, config.retry_delay) = (Some(2), 1, crate::script::seconds(1));
+        },
+        &["a1", "a2"],
+    );
+    t.worker(1).gets(&["a1"]).fails("a1").gets(&["a2"]);
+    let line = format!(r#"{{"id":{},"result":{{"exit_code":0,"stdout_spill":"/p"}}}}"#, t.worker(1).wire_id("a2"));
+    t.worker(1).says(&line);
+    t.passes(crate::script::seconds(1));
+    t.worker(1).gets(&["a1"]).answers("a1");
+    t.records(&["a1", "a2"], Status::Ok);
+    t.worker(1).gets(&["release a2"]);
+    t.ends(ExitCode::Success);
+}
+
+#[test]
+fn a_plain_worker_that_finds_its_words_late() {
+    let mut t = Script::new(|config| (config.announces_ready, config.concurrency) = (false, 3));
+    t.reads(&["a1", "a2", "a3"]);
+    t.list_ends();
+    t.worker(1).starts().gets(&["a1", "a2", "a3"]).says(READY).answers("a3").answers("a1").answers("a2");
+    t.records(&["a3", "a1", "a2"], Status::Ok);
+    t.ends(ExitCode::Success);
+}
+
+#[test]
+fn nothing_is_sent_ahead_to_a_worker_that_runs_more_than_it_is_asked_to() {
+    let mut t = Script::new(|_| {});
+    t.reads(&["a1", "a2", "a3"]);
+    t.list_ends();
+    t.worker(1).starts().says(r#"{"method":"ready","params":{"concurrency":8,"prefetch":true}}"#).gets(&["a1"]);
+    t.worker(1).answers("a1").gets(&["a2"]).answers("a2").gets(&["a3"]).answers("a3");
+    t.records(&["a1", "a2", "a3"], Status::Ok);
+    t.ends(ExitCode::Success);
+}
+
+#[test]
+fn ready_twice_changes_nothing() {
+    let mut t = Script::running(|_| {}, &["a1", "a2"]);
+    t.worker(1).gets(&["a1"]).says(READY);
+    t.nothing_more();
+    t.worker(1).answers("a1").gets(&["a2"]).answers("a2");
+    t.records(&["a1", "a2"], Status::Ok);
+    t.ends(ExitCode::Success);
+}

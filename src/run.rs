@@ -29,8 +29,15 @@ pub fn run(mut config: Config) -> anyhow::Result<ExitCode> {
     if config.input.source == Source::Stdin && io::stdin().is_terminal() && !config.output.quiet {
         say("supervisor: reading jobs from the terminal, one a line; Ctrl-D ends the list\n");
     }
-    // A defect must not look like anything else; workers end by themselves when we are gone.
-    catch_unwind(AssertUnwindSafe(|| reactor::run(config))).unwrap_or(Ok(ExitCode::Defect))
+    or_defect(|| reactor::run(config))
+}
+
+/// A defect must not look like anything else that can happen. Workers end by themselves when we are gone.
+fn or_defect(run: impl FnOnce() -> anyhow::Result<ExitCode>) -> anyhow::Result<ExitCode> {
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| {
+        say("supervisor: this is a defect in supervisor, not in your jobs; please report it with the lines above\n");
+        Ok(ExitCode::Defect)
+    })
 }
 
 /// More workers than descriptors allow would fail one by one: better to say so at once and run with fewer.
@@ -59,5 +66,17 @@ pub fn print(text: &str) -> ExitCode {
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => ExitCode::OutputLost,
         _ => ExitCode::Success,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_defect_is_code_70() {
+        let code = or_defect(|| panic!("a defect, for the sake of this test")).unwrap();
+        assert_eq!(code.number(), 70);
+        assert_eq!(or_defect(|| Ok(ExitCode::JobsFailed)).unwrap(), ExitCode::JobsFailed);
     }
 }

@@ -1,0 +1,165 @@
+#!/usr/bin/env python3
+"""Measures supervisor beside its peers: the same work, in turns, in one run. Prints a table of medians and ratios.
+
+    benches/side_by_side.py [--rounds N] [--jobs N] [--only NAME] [--write]
+
+--write puts the table into docs/performance.md, between its two marks. Peers are installed when they are missing: xargs
+and GNU parallel from Debian's packages, rust-parallel with cargo. Wall times swing with whatever else the machine does;
+the CPU time a job costs (user and system, of the program and all it started) holds better, so both are shown."""
+
+import argparse
+import os
+import platform
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+PEERS = os.path.join(ROOT, "target", "peers")
+SUPERVISOR = os.path.join(ROOT, "target", "release", "supervisor")
+BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
+
+POOL = """
+import sys, multiprocessing as mp, concurrent.futures as cf
+sys.path.insert(0, {here!r})
+from bench_tasks import inc
+kind, jobs = sys.argv[1], int(sys.argv[2])
+if __name__ == "__main__":
+    if kind == "executor":
+        with cf.ProcessPoolExecutor(2) as pool:
+            futures = [pool.submit(inc, n) for n in range(jobs)]
+            total = sum(f.result() for f in futures)
+    else:
+        with mp.Pool(2) as pool:
+            if kind == "imap":
+                total = sum(pool.imap_unordered(inc, range(jobs), chunksize=1))
+            else:
+                total = sum(pool.map(inc, range(jobs)))
+    assert total == jobs * (jobs + 1) // 2
+"""
+
+
+def install():
+    """Builds and installs what is to be measured; what cannot be had is left out and said."""
+    os.makedirs(PEERS, exist_ok=True)
+    subprocess.run(["cargo", "build", "--release", "--quiet"], cwd=ROOT, check=True)
+    limit = os.path.join(PEERS, "spawn_limit")
+    source = os.path.join(ROOT, "benches", "spawn_limit.c")
+    subprocess.run(["cc", "-O2", "-o", limit, source], check=True)
+    if not os.path.exists(os.path.join(PEERS, "bin", "rust-parallel")):
+        subprocess.run(["cargo", "install", "--quiet", "--root", PEERS, "rust-parallel"], check=False)
+    if not shutil.which("parallel") and os.geteuid() == 0:
+        subprocess.run(["apt-get", "install", "-qy", "parallel"], check=False, stdout=subprocess.DEVNULL)
+    with open(os.path.join(PEERS, "bench_tasks.py"), "w") as tasks:
+        tasks.write("def inc(x):\n    return x + 1\n")
+    with open(os.path.join(PEERS, "pool.py"), "w") as pool:
+        pool.write(POOL.format(here=PEERS))
+
+
+def workloads(jobs):
+    """name -> (number of jobs, [(peer, argv, the job list)])"""
+    rust_parallel = os.path.join(PEERS, "bin", "rust-parallel")
+    limit = os.path.join(PEERS, "spawn_limit")
+    lines = "".join("%d\n" % n for n in range(jobs)).encode()
+    echo = "".join("echo %d\n" % n for n in range(jobs)).encode()
+    calls = jobs * 20
+    params = "".join("[%d]\n" % n for n in range(calls)).encode()
+    tasks = os.path.join(PEERS, "bench_tasks.py") + ":inc"
+    pool = [sys.executable, os.path.join(PEERS, "pool.py")]
+    spawn = [SUPERVISOR, "spawn", "-q", "-w", "2"]
+    return {
+        "true": (jobs, [
+            ("posix_spawn loop (limit)", [limit, str(jobs), "2", "true"], b""),
+            ("supervisor", spawn + ["--", "true"], lines),
+            ("xargs -P2 -n1", ["xargs", "-P2", "-n1", "true"], lines),
+            ("rust-parallel -j2", [rust_parallel, "-j2", "true"], lines),
+            ("GNU parallel -j2", ["parallel", "-j2", "true"], lines),
+        ]),
+        "sh -c echo, captured": (jobs, [
+            ("posix_spawn with a pipe (limit)", [limit, "-c", str(jobs), "2", "sh", "-c", "echo 1"], b""),
+            ("supervisor", spawn, echo),
+            ("rust-parallel -j2 -s", [rust_parallel, "-j2", "-s"], echo),
+            ("GNU parallel -j2", ["parallel", "-j2"], echo),
+        ]),
+        "Python x + 1": (calls, [
+            ("supervisor --python", spawn + ["--json", "--python", tasks], params),
+            ("Pool.imap_unordered(1)", pool + ["imap", str(calls)], b""),
+            ("Pool.map", pool + ["map", str(calls)], b""),
+            ("ProcessPoolExecutor.submit", pool + ["executor", str(calls)], b""),
+        ]),
+    }
+
+
+def measure(argv, stdin):
+    """Wall seconds and CPU seconds of one run."""
+    path = os.path.join(PEERS, "list")
+    with open(path, "wb") as jobs:
+        jobs.write(stdin)
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    begin = time.monotonic()
+    with open(path, "rb") as jobs:
+        done = subprocess.run(argv, stdin=jobs, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    wall = time.monotonic() - begin
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    if done.returncode != 0:
+        raise RuntimeError("%s ended with %d: %s" % (argv[0], done.returncode, done.stderr[-300:].decode()))
+    return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def run(options):
+    """Rows of the table, as text."""
+    rows = []
+    for name, (jobs, peers) in workloads(options.jobs).items():
+        if options.only and options.only not in name:
+            continue
+        there = [peer for peer in peers if shutil.which(peer[1][0])]
+        for missing in [peer[0] for peer in peers if peer not in there]:
+            print("not to be had here, left out: " + missing, file=sys.stderr)
+        times = {peer[0]: [] for peer in there}
+        for at in range(options.rounds):
+            for peer, argv, stdin in there:
+                print("%s, round %d: %s" % (name, at + 1, peer), file=sys.stderr)
+                times[peer].append(measure(argv, stdin))
+        ours = next(peer for peer in times if peer.startswith("supervisor"))
+        our_wall = statistics.median(wall for wall, _ in times[ours])
+        for peer in times:
+            wall = statistics.median(wall for wall, _ in times[peer])
+            cpu = statistics.median(cpu for _, cpu in times[peer])
+            cells = (name, peer, jobs / wall, cpu / jobs * 1e6, wall / our_wall)
+            rows.append("| %s | %s | %.0f | %.1f | %.2f |" % cells)
+    return rows
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--jobs", type=int, default=5000)
+    parser.add_argument("--only", default="")
+    parser.add_argument("--write", action="store_true")
+    options = parser.parse_args()
+    install()
+    head = [
+        "%s, %d cores, Linux %s, Python %s; medians of %d rounds in turns; `benches/side_by_side.py --rounds %d --jobs %d`"
+        % (platform.machine(), os.cpu_count(), platform.release().split("-")[0], platform.python_version(),
+           options.rounds, options.rounds, options.jobs),
+        "",
+        "| work | program | jobs/s | CPU µs a job | times as long as supervisor |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    table = "\n".join(head + run(options))
+    print(table)
+    if options.write:
+        path = os.path.join(ROOT, "docs", "performance.md")
+        with open(path) as page:
+            text = page.read()
+        before, rest = text.split(BEGIN)
+        after = rest.split(END)[1]
+        with open(path, "w") as page:
+            page.write(before + BEGIN + "\n" + table + "\n" + END + after)
+
+
+if __name__ == "__main__":
+    main()

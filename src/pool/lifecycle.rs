@@ -160,7 +160,7 @@ impl Pool {
             return;
         }
         let mut why = failure.message.clone();
-        if !failure.traceback.is_empty() {
+        if !failure.traceback.is_empty() && failure.traceback.trim() != failure.message.trim() {
             why = format!("{why}\n{}", failure.traceback.trim_end());
         }
         self.workers[id.index()].blame = Some(why.clone());

@@ -66,7 +66,9 @@ impl Pool {
         worker.state = State::Starting;
         worker.concurrency = self.config.concurrency as usize;
         self.notice(Notice::WorkerStarted { worker: id, pid });
-        if self.stop > Stop::Running {
+        if matches!(self.stop, Stop::SignalTwice(_)) {
+            self.kill(id);
+        } else if self.stop > Stop::Running {
             self.drain(id);
         } else {
             self.set_timer(id, self.config.start_timeout);

@@ -171,6 +171,10 @@ impl Pool {
     pub fn handle(&mut self, now: Now, event: Event<'_>) {
         debug_assert!(now.time >= self.now.time, "active time does not go back");
         if self.finished {
+            if let Event::Exited { worker, generation, .. } = event {
+                // What was ordered before the end may still be handed out, but nothing for who is gone.
+                self.if_current(worker, generation, |pool| pool.workers[worker.index()].state = worker::State::Empty);
+            }
             return;
         }
         self.now = now;

@@ -235,6 +235,32 @@ fn lost_output_stops_the_run() {
 }
 
 #[test]
+fn a_worker_that_comes_up_after_the_second_signal_is_killed() {
+    let mut t = Script::new(|_| {});
+    t.reads(&["a1"]);
+    t.turn(vec![Event::StopRequested { signal: 2 }, Event::StopRequested { signal: 2 }]);
+    t.list_is_dropped();
+    t.record("a1", Status::Skipped);
+    t.worker(1).starts().is_killed().dies_by(9);
+    t.finishes(ExitCode::Signal(2));
+}
+
+#[test]
+fn nobody_who_is_gone_is_signalled_at_the_end() {
+    let mut t = Script::new(|_| {});
+    t.reads(&["a1"]);
+    t.all_start();
+    t.worker(1).gets(&["a1"]);
+    let stop = Event::StopRequested { signal: 2 };
+    let (worker, generation) = (t.worker(1).worker, t.worker(1).generation);
+    let status = supervisor::status::ExitStatus::Code(0);
+    t.turn(vec![stop.clone(), stop.clone(), stop, Event::Exited { worker, generation, status, unread: 0 }]);
+    t.list_is_dropped();
+    t.record("a1", Status::Cancelled);
+    t.finishes(ExitCode::Signal(2));
+}
+
+#[test]
 fn nothing_counts_after_the_end() {
     let mut t = Script::new(|_| {});
     t.reads(&["a1"]);

@@ -136,8 +136,12 @@ fn plain_lines_are_calls_with_one_text() {
 
 #[test]
 fn jobs_name_functions_of_the_file_and_no_others() {
-    let list = call("echo", &json!([1])) + &call("Calc.twice", &json!([2])) + &call("Calc.same", &json!([3]))
-        + &call("Calc.name", &json!([])) + &call("getcwd", &json!([])) + &call("nosuch", &json!([]));
+    let list = call("echo", &json!([1]))
+        + &call("Calc.twice", &json!([2]))
+        + &call("Calc.same", &json!([3]))
+        + &call("Calc.name", &json!([]))
+        + &call("getcwd", &json!([]))
+        + &call("nosuch", &json!([]));
     let done = run("methods-python", "--python", "add", &["-w", "1"], &list).expect_code(1);
     let results = ["echo", "Calc.twice", "Calc.same", "Calc.name"].map(|id| result_of(&done, &format!("\"{id}\"")));
     assert_eq!(results, [json!(1), json!(4), json!(3), json!("Calc")]);
@@ -152,16 +156,25 @@ fn jobs_name_functions_of_the_file_and_no_others() {
 
 #[test]
 fn what_goes_wrong_in_python_fails_its_job_alone() {
-    let list = call("raising", &json!(["x"])) + &call("leave", &json!([3])) + &call("no_json", &json!([]))
-        + &call("not_a_number", &json!([])) + &call("ask", &json!([])) + &call("deep", &json!([]))
-        + &call("add", &json!([])) + &call("close_all", &json!([])) + &call("echo", &json!(["last"]));
+    let list = call("raising", &json!(["x"]))
+        + &call("leave", &json!([3]))
+        + &call("no_json", &json!([]))
+        + &call("not_a_number", &json!([]))
+        + &call("ask", &json!([]))
+        + &call("deep", &json!([]))
+        + &call("add", &json!([]))
+        + &call("close_all", &json!([]))
+        + &call("echo", &json!(["last"]));
     let done = run("wrong-python", "--python", "add", &["-w", "1"], &list).expect_code(1);
     let records = done.by_id();
     let raised = &records["\"raising\""];
     expect_failed(raised, "ValueError: bad x");
     assert_eq!(raised["error"]["data"]["type"], "ValueError");
     let traceback = raised["error"]["data"]["traceback"].as_str().expect("a traceback");
-    assert!(traceback.contains("tasks.py\", line 12, in raising") && !traceback.contains("<supervisor>"), "{traceback}");
+    assert!(
+        traceback.contains("tasks.py\", line 12, in raising") && !traceback.contains("<supervisor>"),
+        "{traceback}"
+    );
     expect_failed(&records["\"leave\""], "SystemExit: 3");
     expect_failed(&records["\"no_json\""], "the result, an object, is no JSON");
     expect_failed(&records["\"not_a_number\""], "the result, a float, is no JSON");
@@ -176,12 +189,18 @@ fn what_goes_wrong_in_python_fails_its_job_alone() {
 
 #[test]
 fn what_goes_wrong_in_node_fails_its_job_alone() {
-    let list = call("raising", &json!(["x"])) + &call("rejecting", &json!([])) + &call("leave", &json!([3]))
-        + &call("circle", &json!([])) + &call("nothing", &json!([])) + &call("echo", &json!(["last"]));
+    let list = call("raising", &json!(["x"]))
+        + &call("rejecting", &json!([]))
+        + &call("leave", &json!([3]))
+        + &call("circle", &json!([]))
+        + &call("nothing", &json!([]))
+        + &call("echo", &json!(["last"]));
     let done = run("wrong-node", "--node", "add", &["-w", "1"], &list).expect_code(1);
     let records = done.by_id();
     expect_failed(&records["\"raising\""], "TypeError: bad x");
-    assert!(records["\"raising\""]["error"]["data"]["traceback"].as_str().is_some_and(|text| text.contains("tasks.mjs:5")));
+    assert!(
+        records["\"raising\""]["error"]["data"]["traceback"].as_str().is_some_and(|text| text.contains("tasks.mjs:5"))
+    );
     expect_failed(&records["\"rejecting\""], "Error: later");
     expect_failed(&records["\"leave\""], "ProcessExit: process.exit(3)");
     expect_failed(&records["\"circle\""], "the result, of type Object, is no JSON");
@@ -209,7 +228,10 @@ fn what_is_printed_belongs_to_its_job() {
     let list = call("chatty", &json!([1])) + &call("raw", &json!([])) + &call("echo", &json!([1]));
     let done = run("prints-python", "--python", "add", &["-w", "1"], &list).expect_code(0);
     let records = done.by_id();
-    assert_eq!((&records["\"chatty\""]["stdout"], &records["\"chatty\""]["stderr"]), (&json!("out 1\n"), &json!("err 1\n")));
+    assert_eq!(
+        (&records["\"chatty\""]["stdout"], &records["\"chatty\""]["stderr"]),
+        (&json!("out 1\n"), &json!("err 1\n"))
+    );
     assert_eq!(
         (&records["\"raw\""]["stdout"], &records["\"raw\""]["stderr"]),
         (&json!("raw\nchild\n"), &json!("child-err\n"))
@@ -228,7 +250,10 @@ fn with_concurrency_functions_run_at_the_same_time_and_keep_their_output_apart()
         let done = run(&name, language, function, &["-w", "1", "-c", "2"], "[\"a\"]\n[\"b\"]\n").expect_code(0);
         for (id, name) in [("1", "a"), ("2", "b")] {
             let record = &done.by_id()[id];
-            assert_eq!((&record["result"], &record["stdout"]), (&json!(name), &json!(format!("{name} waits\n{name} goes\n"))));
+            assert_eq!(
+                (&record["result"], &record["stdout"]),
+                (&json!(name), &json!(format!("{name} waits\n{name} goes\n")))
+            );
         }
     }
 }
@@ -251,11 +276,14 @@ fn a_forked_child_does_not_answer() {
 
 #[test]
 fn a_timeout_shows_where_python_was() {
-    let list = call("loop", &json!([])) + &call("nap", &json!([60])) + &call("doze", &json!([])) + &call("echo", &json!([1]));
+    let list =
+        call("loop", &json!([])) + &call("nap", &json!([60])) + &call("doze", &json!([])) + &call("echo", &json!([1]));
     for concurrency in ["1", "4"] {
         let options = ["-w", "1", "-c", concurrency, "--timeout", "300ms", "--grace", "2s"];
         let done = run(&format!("stuck-{concurrency}"), "--python", "add", &options, &list).expect_code(1);
-        for (id, place) in [("loop", "while True: pass"), ("nap", "time.sleep(seconds)"), ("doze", "await asyncio.sleep(60)")] {
+        for (id, place) in
+            [("loop", "while True: pass"), ("nap", "time.sleep(seconds)"), ("doze", "await asyncio.sleep(60)")]
+        {
             let record = &done.by_id()[&format!("\"{id}\"")];
             assert_eq!(record["status"], "timeout", "{record}");
             let traceback = record["error"]["data"]["traceback"].as_str().unwrap_or_default();
@@ -268,7 +296,8 @@ fn a_timeout_shows_where_python_was() {
 #[test]
 fn a_timeout_ends_a_node_function_that_never_waits() {
     let list = call("loop", &json!([])) + &call("echo", &json!([1]));
-    let done = run("loop-node", "--node", "add", &["-w", "1", "--timeout", "1s", "--grace", "200ms"], &list).expect_code(1);
+    let done =
+        run("loop-node", "--node", "add", &["-w", "1", "--timeout", "1s", "--grace", "200ms"], &list).expect_code(1);
     assert_eq!(done.statuses(), counts([("timeout", 1), ("ok", 1)]));
 }
 
@@ -326,9 +355,7 @@ fn a_javascript_file_that_cannot_be_used_is_told_once() {
     directory.file("good.cjs", "exports.f = (x) => x\n");
     directory.file("needs.mjs", "import './nosuch.mjs'\n");
     directory.file("syntax.mjs", "export function f() {}\nthis is none\n");
-    let run = |spec: &str| {
-        Run::json(["-w", "2", "--node", spec]).cwd(directory.path()).stdin("[1]\n[2]\n").run()
-    };
+    let run = |spec: &str| Run::json(["-w", "2", "--node", spec]).cwd(directory.path()).stdin("[1]\n[2]\n").run();
     assert_eq!(run("good.cjs:f").expect_code(0).statuses(), counts([("ok", 2)]));
     expect_no_start(run("needs.mjs:f"), "giving up: Error: Cannot find module");
     expect_no_start(run("syntax.mjs:f"), "syntax.mjs:2");

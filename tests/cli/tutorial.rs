@@ -41,14 +41,20 @@ fn example(options: &[&str], list: &str) -> Done {
 #[test]
 fn gather_takes_as_long_as_the_longer_one() {
     let done = example(&["-w", "1", "-c", "2", "--python", "tasks.py:tugas"], "gather.jsonl");
-    assert_eq!(done.text(), "Tugas 1 mulai\nTugas 1 selesai setelah 2 detik\nTugas 2 mulai\nTugas 2 selesai setelah 3 detik\n");
+    assert_eq!(
+        done.text(),
+        "Tugas 1 mulai\nTugas 1 selesai setelah 2 detik\nTugas 2 mulai\nTugas 2 selesai setelah 3 detik\n"
+    );
     took_about(&done, 3.0, 5.0 + START);
 }
 
 #[test]
 fn two_processes_take_as_long_as_one() {
     let done = example(&["-w", "2", "-k", "--python", "tasks.py:proses"], "processes.jsonl");
-    assert_eq!(done.text(), "Proses 1 mulai\nProses 1 selesai setelah 2 detik\nProses 2 mulai\nProses 2 selesai setelah 2 detik\n");
+    assert_eq!(
+        done.text(),
+        "Proses 1 mulai\nProses 1 selesai setelah 2 detik\nProses 2 mulai\nProses 2 selesai setelah 2 detik\n"
+    );
     took_about(&done, 2.0, 4.0 + START);
 }
 

@@ -7,6 +7,7 @@ mod schema;
 mod commands;
 mod crashes;
 mod exit_codes;
+mod function_starts;
 mod functions;
 mod job_lists;
 mod output;

@@ -4,7 +4,7 @@ use crate::harness::{Done, Run, TempDir, counts};
 use serde_json::{Value, json};
 
 const PYTHON: &str = r#"
-import os, random, signal, subprocess, sys, threading, time
+import asyncio, os, random, signal, subprocess, sys, threading, time
 from os import getcwd
 
 def add(a, b=10): return a + b
@@ -56,7 +56,6 @@ def meet(name):
 
 asked = []
 async def meet_async(name):
-    import asyncio
     print(name, "waits")
     asked.append(name)
     while len(asked) < 2:
@@ -64,7 +63,6 @@ async def meet_async(name):
     print(name, "goes")
     return name
 async def doze():
-    import asyncio
     await asyncio.sleep(60)
 "#;
 
@@ -172,7 +170,7 @@ fn what_goes_wrong_in_python_fails_its_job_alone() {
     assert_eq!(raised["error"]["data"]["type"], "ValueError");
     let traceback = raised["error"]["data"]["traceback"].as_str().expect("a traceback");
     assert!(
-        traceback.contains("tasks.py\", line 12, in raising") && !traceback.contains("<supervisor>"),
+        traceback.contains("tasks.py\", line 11, in raising") && !traceback.contains("<supervisor>"),
         "{traceback}"
     );
     expect_failed(&records["\"leave\""], "SystemExit: 3");
@@ -279,7 +277,7 @@ fn a_timeout_shows_where_python_was() {
     let list =
         call("loop", &json!([])) + &call("nap", &json!([60])) + &call("doze", &json!([])) + &call("echo", &json!([1]));
     for concurrency in ["1", "4"] {
-        let options = ["-w", "1", "-c", concurrency, "--timeout", "300ms", "--grace", "2s"];
+        let options = ["-w", "1", "-c", concurrency, "--timeout", "1s", "--grace", "2s"];
         let done = run(&format!("stuck-{concurrency}"), "--python", "add", &options, &list).expect_code(1);
         for (id, place) in
             [("loop", "while True: pass"), ("nap", "time.sleep(seconds)"), ("doze", "await asyncio.sleep(60)")]

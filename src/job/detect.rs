@@ -27,7 +27,8 @@ pub(super) enum Guess {
 /// The first byte that is no blank decides: `{` is JSON lines. `[` can open a line of parameters (`["Tugas 1",2]`) or an
 /// array of all jobs:
 /// * what follows the `[` is a number, a string, a word: parameters, since no job looks like that;
-/// * an object, a line's end, `]`: an array of jobs;
+/// * an object, a line's end: an array of jobs;
+/// * `]`: an empty array of jobs, or a call without parameters; the next line decides;
 /// * another `[`: parameters when the array is complete at the end of its line, an array of jobs otherwise.
 ///
 /// `json_only` is `--input json`: anything else is then a line of bad JSON rather than a plain one.
@@ -61,7 +62,8 @@ fn guess_array(inside: &[u8], ended: bool, max_line: usize) -> Guess {
         None if ended || inside.len() > max_line => array,
         None => Guess::Unsure,
         Some(_) if next > Some(max_line) => array,
-        Some(b'{' | b']' | b'\n') => array,
+        Some(b'{' | b'\n') => array,
+        Some(b']') => guess_after_empty(&inside[next.map_or(0, |at| at + 1)..], ended, max_line),
         Some(b'[') => match memchr::memchr(b'\n', inside) {
             Some(end) if end > max_line => array,
             Some(end) => Guess::Sure(by_first_line(&inside[..end])),
@@ -70,6 +72,19 @@ fn guess_array(inside: &[u8], ended: bool, max_line: usize) -> Guess {
             None => Guess::Unsure,
         },
         Some(_) => Guess::Sure(Layout::JsonLines),
+    }
+}
+
+/// `[]` is a call without parameters when another job's line follows, and an empty array of jobs otherwise: at the end
+/// of the list, and in front of another array of jobs.
+fn guess_after_empty(after: &[u8], ended: bool, max_line: usize) -> Guess {
+    let array = Guess::Sure(Layout::JsonArray);
+    let mut rest = after.iter().filter(|byte| !is_blank(**byte)).skip_while(|byte| **byte == b'\n');
+    match (rest.next(), rest.next()) {
+        (Some(b'['), Some(b'{' | b'\n')) => array,
+        (None, _) | (Some(b'['), None) if ended || after.len() > max_line => array,
+        (None, _) | (Some(b'['), None) => Guess::Unsure,
+        _ => Guess::Sure(Layout::JsonLines),
     }
 }
 
@@ -106,7 +121,14 @@ mod tests {
             ("[", false, Guess::Unsure),
             ("[", true, Guess::Sure(Layout::JsonArray)),
             ("[ \n1", false, Guess::Sure(Layout::JsonArray)),
-            ("[]", false, Guess::Sure(Layout::JsonArray)),
+            ("[]", true, Guess::Sure(Layout::JsonArray)),
+            ("[ ] \n\n", true, Guess::Sure(Layout::JsonArray)),
+            ("[]\n", false, Guess::Unsure),
+            ("[]\n[", false, Guess::Unsure),
+            ("[]\n[]", false, Guess::Sure(Layout::JsonLines)),
+            ("[]\n[1", false, Guess::Sure(Layout::JsonLines)),
+            ("[]\n[{", false, Guess::Sure(Layout::JsonArray)),
+            ("[]\n{", false, Guess::Sure(Layout::JsonLines)),
             ("[ {", false, Guess::Sure(Layout::JsonArray)),
             ("[\"", false, Guess::Sure(Layout::JsonLines)),
             ("[1,", false, Guess::Sure(Layout::JsonLines)),

@@ -9,7 +9,7 @@ pub const LABEL_BYTES_MAX: usize = 80;
 const CUT_MARK: &[u8] = "…".as_bytes();
 
 impl Job {
-    /// The line, or the command, or the method with its parameters; at most [`LABEL_BYTES_MAX`] bytes, the last of them
+    /// The line, or the command, or the method with its parameters, or these alone; at most [`LABEL_BYTES_MAX`] bytes, the last of them
     /// `…` when it was cut.
     pub fn label(&self) -> Vec<u8> {
         let mut label = Label(Vec::new());
@@ -17,13 +17,14 @@ impl Job {
             Call::Line(line) => label.add(line),
             Call::Function { method, params } => {
                 let params = params.get().trim();
-                let shown = match (method, params.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'))) {
-                    (Some(_), Some(inner)) => inner.trim(),
-                    _ => params,
+                let Some(method) = method else {
+                    label.add(params.as_bytes());
+                    return label.finish();
                 };
-                label.add(method.as_deref().unwrap_or_default().as_bytes());
+                let inner = params.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+                label.add(method.as_bytes());
                 label.add(b"(");
-                label.add(shown.as_bytes());
+                label.add(inner.map_or(params, str::trim).as_bytes());
                 label.add(b")");
             }
             Call::Command(command) => match &command.argument {
@@ -90,7 +91,7 @@ mod tests {
             (r#"{"method":"tugas","params":["Tugas 1", 2]}"#, r#"tugas("Tugas 1", 2)"#),
             (r#"{"method":"tugas"}"#, "tugas()"),
             (r#"{"method":"tugas","params":{"a":1}}"#, r#"tugas({"a":1})"#),
-            (r#"["Tugas 1",2]"#, r#"(["Tugas 1",2])"#),
+            (r#"["Tugas 1",2]"#, r#"["Tugas 1",2]"#),
             (r#"{"command":["convert","a b.png"]}"#, "convert a b.png"),
             (r#"{"command":"make && make check"}"#, "make && make check"),
         ] {

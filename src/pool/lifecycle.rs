@@ -292,11 +292,12 @@ impl Pool {
         self.clear_timers(id);
         self.withdraw(id);
         let worker = &self.workers[id.index()];
-        let pid = worker.pid;
+        // The program's, not that of the guard in front of it: it is the one that records name too.
+        let pid = worker.shown_pid;
         // A death that was charged to a job, now or when the worker was condemned for it, is not the program's fault.
         let worked = worker.did_work || worker.jobs_ended > 0;
         let jobs = worker.jobs_ended + self.joined[id.index()].as_ref().map_or(0, |joined| joined.jobs);
-        self.joined[id.index()] = Some(Joined { worker: id, pid: worker.shown_pid, jobs, exit: status });
+        self.joined[id.index()] = Some(Joined { worker: id, pid, jobs, exit: status });
         let stderr = worker.stderr_tail.clone();
         let blame = worker.blame.clone();
         self.leave_start(id, State::Empty);

@@ -58,7 +58,7 @@ pub(super) fn push(notice: &Notice, style: Style, out: &mut Vec<u8>) {
             if *first {
                 warn(style, out, &format!("worker {} wrote a line that is no message; shown as its output", worker.0));
             }
-            push_worker_line(*worker, stray, out);
+            push_worker_lines(*worker, stray, out);
         }
         Notice::WorkerStderr { worker, bytes } => push_worker_lines(*worker, bytes, out),
         Notice::Log { worker, level, message } => {
@@ -149,6 +149,8 @@ mod tests {
         );
         let stray = |first| text(Notice::StrayOutput { worker: WORKER, line: b"hello\r".to_vec(), first });
         assert_eq!(stray(false), "[worker 2] hello\n");
+        let two = Notice::StrayOutput { worker: WORKER, line: b"a\nb\n".to_vec(), first: false };
+        assert_eq!(text(two), "[worker 2] a\n[worker 2] b\n");
         assert_eq!(
             stray(true),
             "supervisor: warning: worker 2 wrote a line that is no message; shown as its output\n[worker 2] hello\n"

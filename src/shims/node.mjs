@@ -14,6 +14,7 @@
 // while a function holds the event loop, nothing else runs here.
 
 import { AsyncLocalStorage } from "node:async_hooks";
+import { spawnSync } from "node:child_process";
 import fs from "node:fs";
 import net from "node:net";
 import path from "node:path";
@@ -674,6 +675,13 @@ function startFailure(message, traceback) {
   reallyExit(1);
 }
 
+/** Where a syntax error is: the error itself does not say, only node's own report of it does. */
+function syntaxPlace(error, full) {
+  if (!(error instanceof SyntaxError)) return undefined;
+  const { stderr } = spawnSync(process.execPath, ["--check", full], { encoding: "utf8", timeout: 5000 });
+  return stderr?.split(/\n\s+at |\n\nNode/)[0] || undefined;
+}
+
 async function main() {
   const [concurrency, spec] = process.argv.slice(-2);
   limit = Number(concurrency);
@@ -693,7 +701,7 @@ async function main() {
     space = await import(pathToFileURL(full).href);
   } catch (error) {
     const told = failure(error);
-    return startFailure(told.message, told.data.traceback);
+    return startFailure(told.message, syntaxPlace(error, full) ?? told.data.traceback);
   }
   if (method !== null && find(method) === undefined) return startFailure(unknown(method), "");
   process.on("uncaughtException", uncaught);

@@ -55,6 +55,7 @@ import collections
 import contextvars
 import faulthandler
 import fcntl
+import importlib
 import io
 import json
 import json.encoder
@@ -68,6 +69,7 @@ import types
 
 PROTOCOL = 1
 SHIM = __spv_file__ if "__spv_file__" in globals() else __file__  # noqa: F821 (set by the loader)
+OURS = (SHIM, getattr(importlib, "__file__", None))  # files whose frames tell a user nothing
 WATCH_AFTER = 0.02  # seconds after which a running job is watched
 STUCK_AFTER = 0.3  # seconds a cancelled coroutine may take before its place is told
 STREAM_EVERY = 0.1  # seconds between two deliveries of what a watched job prints
@@ -158,7 +160,7 @@ def _shorten(text, most):
 
 
 def _is_ours(filename):
-    return filename == SHIM or filename.startswith("<frozen importlib")
+    return filename in OURS or filename.startswith("<frozen importlib")
 
 
 def describe(error):
@@ -213,8 +215,12 @@ def _call_failed(function, params, error):
     return _failure(error)
 
 
-def _cancelled(begun):
-    return {"code": CANCELLED, "message": "cancelled", "data": {"begun": begun}}
+def _cancelled(error=None):
+    """The answer to a cancelled job: `error` is how it left the place where it was, None when it had not begun."""
+    data = {"begun": error is not None}
+    if error is not None:
+        data["traceback"] = describe(error)[2]
+    return {"code": CANCELLED, "message": "cancelled", "data": data}
 
 
 def stack_of(frame):
@@ -596,7 +602,6 @@ def split_spec(spec):
 
 def load(place):
     """Imports the user's module; `sys.argv` is what a program started with it would see."""
-    import importlib
     import importlib.util
 
     sys.argv[:] = [place]
@@ -836,7 +841,7 @@ class Serial(Worker):
         if self.channel.forked:
             _leave_child(error)
         if job == self.cancel_asked and type(error).__name__ == "CancelledError":
-            self.channel.fail(job, _cancelled(True))
+            self.channel.fail(job, _cancelled(error))
         else:
             self.channel.fail(job, _call_failed(function, params, error))
 
@@ -892,7 +897,7 @@ class Serial(Worker):
                     self.queue.remove(request)
                 except (ValueError, IndexError):
                     break
-                self.channel.fail(job, _cancelled(False))
+                self.channel.fail(job, _cancelled())
                 return
         if self.current != job or job is None:
             return
@@ -1134,7 +1139,7 @@ class Concurrent(Worker):
         if self.channel.forked:
             _leave_child(error)
         if job.cancelled and type(error).__name__ == "CancelledError":
-            self.channel.fail(job.id, _cancelled(True))
+            self.channel.fail(job.id, _cancelled(error))
         else:
             self.channel.fail(job.id, _call_failed(job.function, job.params, error))
 
@@ -1157,7 +1162,7 @@ class Concurrent(Worker):
             for job in self.pending:
                 if job.id == wanted:
                     self.pending.remove(job)
-                    self.channel.fail(wanted, _cancelled(False))
+                    self.channel.fail(wanted, _cancelled())
                     return
             try:
                 job = self.running.get(wanted)
@@ -1170,7 +1175,7 @@ class Concurrent(Worker):
             if waiting:
                 self.work.remove(job)
         if waiting:
-            self.channel.fail(wanted, _cancelled(False))
+            self.channel.fail(wanted, _cancelled())
             self.finish(job)
         elif job.thread is not None:
             self.locate(job)
@@ -1561,6 +1566,8 @@ def _start_failure(channel, error):
         message, trace = str(error), ""
     else:
         _, message, trace = describe(error)
+        if trace.strip() == message:
+            trace = ""
     channel.deliver()
     channel.notify("failed", {"message": message, "traceback": trace})
     os._exit(1)

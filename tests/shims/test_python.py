@@ -644,7 +644,8 @@ class Cancelling(PythonTest):
             self.assertEqual(w.receive()["method"], "output")
             w.cancel(1)
             error = w.answer(1)["error"]
-            self.assertEqual((error["code"], error["data"]), (-32800, {"begun": True}))
+            self.assertEqual((error["code"], error["data"]["begun"]), (-32800, True))
+            self.assertIn("CancelledError", error["data"]["traceback"])
             self.assertEqual(w.result("look"), ["cleaned"])
             for name, line in (("block", "blocks the loop"), ("deaf", "does not listen")):
                 w = self.start(text, concurrency=concurrency)

@@ -1,0 +1,47 @@
+//! Files of functions that cannot be used: the run gives up fast, with exit code 5 and the reason told once.
+
+use crate::harness::{Done, Run, TempDir, counts};
+
+/// Nothing runs, the exit code is 5, and the reason is told once.
+#[track_caller]
+fn expect_no_start(done: Done, reason: &str) {
+    let done = done.expect_code(5);
+    assert_eq!(done.statuses(), counts([("skipped", 2)]));
+    assert_eq!(done.stderr.matches(reason).count(), 1, "{}", done.stderr);
+    assert!(done.took.as_secs() < 20, "{:?}", done.took);
+}
+
+#[test]
+fn a_python_file_that_cannot_be_used_is_told_once() {
+    let directory = TempDir::new("start-python");
+    directory.file("good.py", "def f(x): return x\n");
+    directory.file("needs.py", "import nosuchmodule\ndef f(x): return x\n");
+    directory.file("syntax.py", "def f(:\n");
+    directory.file("leaves.py", "import sys\nsys.exit(7)\n");
+    directory.file("vanishes.py", "import os\nos._exit(7)\n");
+    let run = |spec: &str, more: &[&str]| {
+        Run::json(["-w", "2", "--python", spec]).args(more).cwd(directory.path()).stdin("[1]\n[2]\n").run()
+    };
+    expect_no_start(run("needs.py:f", &[]), "giving up: ModuleNotFoundError: No module named 'nosuchmodule'");
+    expect_no_start(run("syntax.py:f", &[]), "File \"");
+    expect_no_start(run("leaves.py:f", &[]), "giving up: SystemExit: 7");
+    expect_no_start(run("vanishes.py:f", &[]), "(exit code 7) before it did any work");
+    expect_no_start(run("good.py:nosuch", &[]), "no function nosuch in good");
+    expect_no_start(run("nofile.py:f", &[]), "no file nofile.py");
+    expect_no_start(run("no.such.module:f", &[]), "giving up: ModuleNotFoundError: No module named 'no'");
+    expect_no_start(run("good.py:f", &["--python-bin", "/nonexistent/python3"]), "cannot start /nonexistent/python3");
+}
+
+#[test]
+fn a_javascript_file_that_cannot_be_used_is_told_once() {
+    let directory = TempDir::new("start-node");
+    directory.file("good.cjs", "exports.f = (x) => x\n");
+    directory.file("needs.mjs", "import './nosuch.mjs'\n");
+    directory.file("syntax.mjs", "export function f() {}\nthis is none\n");
+    let run = |spec: &str| Run::json(["-w", "2", "--node", spec]).cwd(directory.path()).stdin("[1]\n[2]\n").run();
+    assert_eq!(run("good.cjs:f").expect_code(0).statuses(), counts([("ok", 2)]));
+    expect_no_start(run("needs.mjs:f"), "giving up: Error: Cannot find module");
+    expect_no_start(run("syntax.mjs:f"), "syntax.mjs:2");
+    expect_no_start(run("good.cjs:nosuch"), "no function nosuch in good.cjs");
+    expect_no_start(run("nofile.mjs:f"), "no file nofile.mjs");
+}

@@ -8,6 +8,8 @@ mod commands;
 mod crashes;
 mod exit_codes;
 mod job_lists;
+mod lock;
+mod mcp;
 mod output;
 mod running;
 mod signals;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use supervisor::cli::{self, Invocation};
 use supervisor::process::guard;
 use supervisor::worker::command;
-use supervisor::{exit, report};
+use supervisor::{exit, lock, report};
 
 fn main() -> ExitCode {
     match cli::parse(std::env::args_os().collect()) {
@@ -17,6 +17,13 @@ fn main() -> ExitCode {
         Ok(Invocation::Spawn(config)) => match supervisor::run(*config) {
             Ok(code) => end(code),
             Err(error) => fail(exit::ExitCode::Usage, &format!("error: {error:#}\n")),
+        },
+        Ok(Invocation::Lock(order)) => match lock::run(&order) {
+            Ok(status) => guard::end_like(status),
+            Err(fault) => {
+                report::stderr::say(&format!("supervisor lock: {}\n", fault.message));
+                ExitCode::from(u8::try_from(fault.code).unwrap_or(125))
+            }
         },
         Err(error) => fail(error.exit_code(), &error.to_string()),
     }

@@ -77,12 +77,14 @@ pub enum Target {
         /// Method for jobs that name none.
         default: Option<Box<str>>,
     },
+    /// Tools of servers of the Model Context Protocol, called by name. `PoolConfig::init` begins with their handshake.
+    Tool,
 }
 
 impl Target {
     /// Whether jobs are commands run by the built-in worker.
     pub fn is_command(&self) -> bool {
-        !matches!(self, Target::Function { .. })
+        matches!(self, Target::Shell | Target::Template(_))
     }
 }
 

@@ -87,7 +87,7 @@ fn show(entry: &Entry, config: &Config, out: &mut impl Write) -> io::Result<()> 
 /// The job as one would type it: a command with its words quoted for a shell, a call as `method(params)`.
 fn as_typed(job: &Job, target: &Target) -> Vec<u8> {
     match (&job.call, target) {
-        (Call::Line(line), Target::Shell) => line.to_vec(),
+        (Call::Line(line), Target::Shell | Target::Tool) => line.to_vec(),
         (Call::Line(line), Target::Template(template)) => quoted(&template.fill(line, job.number.0, 1)),
         (Call::Line(line), Target::Function { default }) => {
             let mut text = default.as_deref().unwrap_or("?").as_bytes().to_vec();

@@ -19,6 +19,7 @@
 //! | [`report`] | everything that consumes records | [`pool`], [`reactor`] |
 //! | [`shims`] | the embedded workers for Python's and Node's functions | the user's files |
 //! | [`run`](mod@run), [`dry_run`] | one invocation, before the reactor takes over | |
+//! | [`lock`] | `supervisor lock`: asks the supervisor of the run it is part of | locks themselves (that is [`pool`]) |
 //! | [`cli`] | flags to [`config`] | |
 
 pub mod cli;
@@ -29,6 +30,7 @@ pub mod edge;
 pub mod exit;
 pub mod ids;
 pub mod job;
+pub mod lock;
 pub mod pool;
 pub mod process;
 pub mod protocol;

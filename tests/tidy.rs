@@ -69,8 +69,9 @@ const WALLS: &[Wall] = &[
     ),
     // Between the command line and the reactor: one invocation.
     shell("run", &["config", "dry_run", "exit", "process", "reactor", "report"]),
+    shell("lock", &["process", "status"]),
     shell("dry_run", &["config", "edge", "exit", "job", "protocol", "report"]),
-    shell("cli", &["config", "edge", "exit", "job", "protocol", "shims"]),
+    shell("cli", &["config", "edge", "exit", "job", "lock", "protocol", "shims"]),
 ];
 
 /// What a pure module may not name.

@@ -35,6 +35,12 @@ pub(super) enum Subcommands {
     #[command(disable_help_flag = true)]
     #[command(override_usage = "supervisor spawn [OPTIONS] [-- COMMAND [ARG]...] [::: JOB...]")]
     Spawn(Box<SpawnArgs>),
+    /// Run a command while it has a lock, inside a job
+    ///
+    /// The lock is kept by the supervisor of the run and shared with its functions: `Lock(NAME)` in Python is the same. It
+    /// is free again when the command has ended, or was killed.
+    #[command(after_help = help::AFTER_LOCK)]
+    Lock(LockArgs),
     /// The built-in command worker, started by `spawn`
     #[command(hide = true)]
     Worker(RawArgs),
@@ -65,6 +71,20 @@ pub(super) struct RawArgs {
     /// Passed on as they are.
     #[arg(value_name = "ARG", trailing_var_arg = true, allow_hyphen_values = true)]
     pub(super) args: Vec<OsString>,
+}
+
+/// The options of `lock`.
+#[derive(Debug, Args)]
+pub(super) struct LockArgs {
+    /// Name of the lock; it need not exist
+    #[arg(value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub(super) name: String,
+    /// How long to wait for the lock; 0 does not wait [default: for ever]
+    #[arg(long, value_name = "DURATION", value_parser = values::duration)]
+    pub(super) timeout: Option<std::time::Duration>,
+    /// The command and its arguments
+    #[arg(value_name = "COMMAND", last = true, required = true)]
+    pub(super) command: Vec<OsString>,
 }
 
 /// The options of `spawn`.
@@ -115,6 +135,12 @@ pub(super) struct TargetArgs {
     /// It is cut into words as a shell would, and run without one.
     #[arg(long, value_name = "'PROGRAM ARGS'")]
     pub(super) worker: Option<String>,
+    /// An MCP server whose tools are called, started as many times as there are workers
+    ///
+    /// Speaks the protocol's stdio transport, with sessions or without. A job is {"method":"TOOL","params":{...}}; a result with
+    /// isError is a failure.
+    #[arg(long, value_name = "'SERVER ARGS'")]
+    pub(super) mcp: Option<String>,
     /// A message each worker gets before its first job; may be given several times
     ///
     /// A JSON-RPC request (with "id"), which the worker must answer first, or a notification. Sent to replaced workers too.

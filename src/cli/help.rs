@@ -8,6 +8,14 @@ Examples:
 
 Exit codes: see supervisor spawn --help";
 
+/// Below the help of `lock`.
+pub(super) const AFTER_LOCK: &str = "\
+Example, in a job of supervisor spawn:
+  supervisor lock db -- sh -c 'echo $(($(cat total) + 1)) > total'
+
+Exit codes: the command's own; 124 when the lock was not free in time, 125 when it cannot be had
+(a deadlock, the run has ended), 126 and 127 when the command cannot be started, 2 outside a run.";
+
 /// Below the short help of `spawn`.
 pub(super) const AFTER_SPAWN: &str = "\
 Examples:

@@ -15,6 +15,7 @@ mod words;
 
 use crate::config::Config;
 use crate::exit::ExitCode;
+use crate::lock::Order;
 use args::{Cli, Subcommands};
 use clap::FromArgMatches;
 use clap::error::ErrorKind;
@@ -31,6 +32,8 @@ pub enum Invocation {
     Worker(Vec<OsString>),
     /// Be a guard, with these arguments.
     Guard(Vec<OsString>),
+    /// Run a command while it has a lock of the run it is part of.
+    Lock(Order),
     /// Print this on standard output: help, version, completions, the manual page.
     Print(String),
 }
@@ -87,6 +90,9 @@ pub fn parse(mut argv: Vec<OsString>) -> Result<Invocation, UsageError> {
             settle::settle(&mut spawn, given)?;
             let config = resolve::resolve(*spawn, arguments, environment::machine())?;
             Ok(Invocation::Spawn(Box::new(config)))
+        }
+        Subcommands::Lock(lock) => {
+            Ok(Invocation::Lock(Order { name: lock.name, timeout: lock.timeout, command: lock.command }))
         }
         Subcommands::Worker(raw) => Ok(Invocation::Worker(raw.args)),
         Subcommands::Guard(raw) => Ok(Invocation::Guard(raw.args)),

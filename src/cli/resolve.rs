@@ -11,6 +11,7 @@ use crate::config::{
     Config, Failures, Format, Halt, Input, InputFormat, Launch, Output, PoolConfig, Program, Source, Target, When,
 };
 use crate::job::Template;
+use crate::protocol::mcp;
 use crate::shims;
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
@@ -38,7 +39,10 @@ pub(super) fn resolve(
     machine: Machine,
 ) -> Result<Config, UsageError> {
     let SpawnArgs { target, jobs, running, failing, output, .. } = args;
-    let init = target.init.clone();
+    let mut init = target.init.clone();
+    if target.mcp.is_some() {
+        init.splice(0..0, mcp::handshake());
+    }
     let format = if is_json(&output) { Format::Json } else { Format::Text };
     let builtin = || builtin_args(running.concurrency, failing.grace, &output, format);
     let (target, program, announces_ready) = worker(target, running.concurrency, builtin)?;
@@ -95,12 +99,10 @@ fn worker(
     builtin: impl Fn() -> Vec<OsString>,
 ) -> Result<(Target, Program, bool), UsageError> {
     if let Some(line) = args.worker {
-        let argv = words::split(&line).map_err(|error| UsageError::new(format!("--worker: {error}")))?;
-        if argv.is_empty() {
-            return Err(UsageError::new("--worker needs a program, as in --worker 'node server.mjs'".into()));
-        }
-        let argv = argv.into_iter().map(OsString::from).collect();
-        return Ok((Target::Function { default: None }, Program::Guarded { argv, env: Vec::new() }, false));
+        return Ok((Target::Function { default: None }, program(&line, "--worker")?, false));
+    }
+    if let Some(line) = args.mcp {
+        return Ok((Target::Tool, program(&line, "--mcp")?, false));
     }
     let functions = match (args.python, args.node) {
         (Some(spec), _) => Some(shims::python(&spec, &args.python_bin, concurrency)),
@@ -119,6 +121,15 @@ fn worker(
         Target::Template(Template::parse(words).map_err(|error| UsageError::new(error.to_string()))?)
     };
     Ok((target, Program::Builtin(builtin()), true))
+}
+
+/// A program that was given as one line.
+fn program(line: &str, option: &str) -> Result<Program, UsageError> {
+    let argv = words::split(line).map_err(|error| UsageError::new(format!("{option}: {error}")))?;
+    if argv.is_empty() {
+        return Err(UsageError::new(format!("{option} needs a program, as in {option} 'node server.mjs'")));
+    }
+    Ok(Program::Guarded { argv: argv.into_iter().map(OsString::from).collect(), env: Vec::new() })
 }
 
 /// What follows `supervisor worker`.

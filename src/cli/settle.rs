@@ -9,7 +9,7 @@ use clap::parser::ValueSource;
 
 /// Options by the names of their fields; of each row one may be given.
 const EXCLUSIVE: [&[&str]; 5] = [
-    &["command", "python", "node", "worker"],
+    &["command", "python", "node", "worker", "mcp"],
     &["halt", "fail_fast"],
     &["format", "json"],
     &["input", "null"],
@@ -41,14 +41,15 @@ pub(super) fn settle(args: &mut SpawnArgs, matches: &ArgMatches) -> Result<(), U
 fn dependents(args: &mut SpawnArgs, matches: &ArgMatches) -> Result<(), UsageError> {
     let typed = |id| is_given(matches, id, ValueSource::CommandLine);
     let target = &mut args.target;
-    let has_functions = target.python.is_some() || target.node.is_some() || target.worker.is_some();
+    let has_functions =
+        target.python.is_some() || target.node.is_some() || target.worker.is_some() || target.mcp.is_some();
     if typed("python_bin") && target.python.is_none() {
         return Err(UsageError::new("--python-bin needs --python, the functions to run".into()));
     }
     if !has_functions && !target.init.is_empty() {
         if typed("init") {
             return Err(UsageError::new(
-                "--init is for --python, --node and --worker; commands take no messages".into(),
+                "--init is for --python, --node, --worker and --mcp; commands take no messages".into(),
             ));
         }
         target.init.clear();
@@ -98,6 +99,7 @@ fn forget(args: &mut SpawnArgs, id: &str) {
         "python" => args.target.python = None,
         "node" => args.target.node = None,
         "worker" => args.target.worker = None,
+        "mcp" => args.target.mcp = None,
         "halt" => args.failing.halt = None,
         "fail_fast" => args.failing.fail_fast = false,
         "format" => args.output.format = FormatArg::Text,

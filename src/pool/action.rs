@@ -52,6 +52,18 @@ pub enum Action {
         /// The generation.
         generation: Generation,
     },
+    /// Send something to a guest.
+    SendGuest {
+        /// The connection.
+        guest: u64,
+        /// A whole line.
+        bytes: Vec<u8>,
+    },
+    /// End the connection of a guest; `GuestLeft` is not wanted for it.
+    DropGuest {
+        /// The connection.
+        guest: u64,
+    },
     /// A job has ended; this is its record, the only one.
     Emit(Box<Record>),
     /// Never read the job list again: whatever was not handed in is not wanted.
@@ -72,7 +84,13 @@ impl Action {
             | Action::Kill { worker, generation }
             | Action::Probe { worker, generation } => Some((worker, generation)),
             // A slot that is to be filled has no process yet; the others name none.
-            Action::Spawn { .. } | Action::Emit(_) | Action::DropInput | Action::Notice(_) | Action::Finish(_) => None,
+            Action::Spawn { .. }
+            | Action::SendGuest { .. }
+            | Action::DropGuest { .. }
+            | Action::Emit(_)
+            | Action::DropInput
+            | Action::Notice(_)
+            | Action::Finish(_) => None,
         }
     }
 }

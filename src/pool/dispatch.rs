@@ -97,7 +97,8 @@ impl Pool {
             worker.outgoing.push(if worker.batch_from.is_none() { b'[' } else { b',' });
             worker.batch_from.get_or_insert(wire_id);
         }
-        let sending = request::Sending { job: &entry.job, attempt: entry.attempts, worker: id };
+        let stateless = worker.stateless;
+        let sending = request::Sending { job: &entry.job, attempt: entry.attempts, worker: id, stateless };
         request::write(&mut worker.outgoing, wire_id, sending, &self.config.target);
         if worker.takes_batches {
             let newline = worker.outgoing.pop();

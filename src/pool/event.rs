@@ -92,6 +92,18 @@ pub enum Event<'a> {
         /// Bytes that wait.
         bytes: usize,
     },
+    /// A guest sent something over its connection.
+    GuestAsked {
+        /// The connection.
+        guest: u64,
+        /// What it sent; lines may be cut anywhere.
+        bytes: &'a [u8],
+    },
+    /// A guest's connection has ended.
+    GuestLeft {
+        /// The connection.
+        guest: u64,
+    },
     /// So many bytes of records wait to be written.
     OutputBacklog {
         /// Bytes that wait.

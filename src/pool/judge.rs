@@ -4,8 +4,9 @@ use super::Pool;
 use super::flight::{Cancel, Flight};
 use super::job_table::JobKey;
 use super::outcome::raw;
+use crate::config::Target;
 use crate::ids::WorkerId;
-use crate::protocol::{Outcome, REQUEST_CANCELLED};
+use crate::protocol::{Outcome, REQUEST_CANCELLED, mcp};
 use crate::record::Status;
 use crate::status::{ExitStatus, SignalName};
 use serde::Deserialize;
@@ -41,12 +42,12 @@ impl Pool {
         let failed = |status, error: Value| Attempt { status, result: None, error: Some(raw(&error)) };
         let stuck = flight.said.as_mut().and_then(|said| said.stuck.take());
         match ending {
-            Ending::Answered(Outcome::Result(result)) if flight.cancel < Some(Cancel::Timeout) => {
-                Attempt { status: Status::Ok, result: Some(result.to_owned()), error: None }
-            }
-            // The run is being stopped, but this one made it.
-            Ending::Answered(Outcome::Result(result)) if flight.cancel == Some(Cancel::Stop) => {
-                Attempt { status: Status::Ok, result: Some(result.to_owned()), error: None }
+            // The run may be being stopped: this one made it.
+            Ending::Answered(Outcome::Result(result)) if flight.cancel != Some(Cancel::Timeout) => {
+                match self.fault_of_tool(result) {
+                    None => Attempt { status: Status::Ok, result: Some(result.to_owned()), error: None },
+                    Some(message) => failed(Status::Failed, json!({"message": message, "data": result})),
+                }
             }
             Ending::Answered(Outcome::Error(error)) if flight.cancel < Some(Cancel::Timeout) => {
                 Attempt { status: Status::Failed, result: None, error: Some(error.to_owned()) }
@@ -70,6 +71,11 @@ impl Pool {
                 failed(status, data)
             }
         }
+    }
+
+    /// Servers of tools tell of failures in results.
+    fn fault_of_tool(&self, result: &RawValue) -> Option<String> {
+        if matches!(self.config.target, Target::Tool) { mcp::fault(result) } else { None }
     }
 
     fn crash_error(&self, id: WorkerId, status: Option<ExitStatus>) -> Value {

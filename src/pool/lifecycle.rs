@@ -8,8 +8,9 @@ use super::judge::Ending;
 use super::stop::Stop;
 use super::worker::{State, Worker};
 use super::{Action, Joined, Notice, Pool, Reading};
+use crate::config::Target;
 use crate::ids::WorkerId;
-use crate::protocol::{Outcome, encode};
+use crate::protocol::{Outcome, encode, mcp};
 use crate::status::ExitStatus;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -140,13 +141,31 @@ impl Pool {
             return false;
         }
         match outcome {
+            // Where there are no sessions, none was begun: the notification that would say so is left out.
+            Outcome::Result(_) if at == 0 && self.workers[id.index()].stateless => self.continue_initialising(id, 2),
             Outcome::Result(_) => self.continue_initialising(id, at + 1),
-            Outcome::Error(error) => {
-                self.workers[id.index()].blame = Some(format!("refused the --init request: {}", error.get()));
-                self.kill(id);
-            }
+            Outcome::Error(error) => self.init_refused(id, at, error),
         }
         false
+    }
+
+    /// A worker refused a message of `--init`, or an MCP server its handshake: that one may know no sessions.
+    fn init_refused(&mut self, id: WorkerId, at: usize, error: &RawValue) {
+        let worker = &mut self.workers[id.index()];
+        let shakes_hands = at == 0 && matches!(self.config.target, Target::Tool);
+        if shakes_hands && !worker.stateless {
+            worker.stateless = true;
+            worker.blame = Some(format!("refused the request initialize: {}", error.get()));
+            self.say(id, |out| {
+                out.extend_from_slice(mcp::discover().get().as_bytes());
+                out.push(b'\n');
+            });
+            return;
+        }
+        // Where both kinds of handshake were refused, the first refusal says more.
+        let what = format!("refused the --init request: {}", error.get());
+        let why = worker.blame.take().filter(|_| shakes_hands).unwrap_or(what);
+        self.never_ready(id, why);
     }
 
     /// Whether this is the answer to a message of `--init` that was open when the worker was told to end: nobody waits

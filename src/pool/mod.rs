@@ -22,6 +22,7 @@
 //! | `worker`, `flight` | a slot, its process, the requests open there, and which of them are begun |
 //! | `accept`, `dispatch`, `receive`, `judge`, `outcome` | the way of a job: in, to a worker, its answer, what that means, its record |
 //! | `shared`, `serving` | locks, values, queues and the like, asked for by workers; released when their holder ends |
+//! | `guests` | processes inside the run that are no workers and ask for locks |
 //! | `lifecycle`, `restart` | the way of a worker: start, ready, drain, death; restart intensity |
 //! | `stop`, `halting` | why and how a run is stopped |
 //! | `deadline`, `prefetch` | what must be looked at when; how many jobs are sent ahead |
@@ -33,6 +34,7 @@ mod deadline;
 mod dispatch;
 mod event;
 mod flight;
+mod guests;
 mod halting;
 mod job_table;
 mod judge;
@@ -86,6 +88,8 @@ pub struct Pool {
     just_ended: VecDeque<(UserId, bool)>,
     order: Option<Order>,
     shared: shared::Shared,
+    /// Connections of processes that are no workers, by number.
+    guests: BTreeMap<u64, guests::Guest>,
     /// Ends of waits for shared state, by ticket.
     waits: BTreeMap<u64, Option<Time>>,
     /// Jobs that wait for their `locks`, by number.
@@ -140,6 +144,7 @@ impl Pool {
             needs: Needs::default(),
             just_ended: VecDeque::new(),
             shared: shared::Shared::default(),
+            guests: BTreeMap::new(),
             waits: BTreeMap::new(),
             locked: BTreeMap::new(),
             order: config.keep_order.then(Order::default),
@@ -187,6 +192,8 @@ impl Pool {
             Event::OutputLost { message } => self.output_lost(message),
             Event::StopRequested { signal } => self.stop_requested(signal),
             Event::DeadlineReached => self.deadlines_reached(),
+            Event::GuestAsked { guest, bytes } => self.guest_asked(guest, bytes),
+            Event::GuestLeft { guest } => self.guest_left(guest),
             Event::Spawned { worker, generation, pid } => {
                 self.if_current(worker, generation, |pool| pool.spawned(worker, pid));
             }

@@ -3,7 +3,7 @@
 use crate::config::Target;
 use crate::ids::WorkerId;
 use crate::job::{Argument, Call, Command, Job};
-use crate::protocol::encode;
+use crate::protocol::{encode, mcp};
 
 /// The method of the built-in command worker.
 const EXEC: &str = "exec";
@@ -20,8 +20,12 @@ pub(super) fn check(job: &Job, target: &Target) -> Result<(), String> {
             Err("a function call, but this run executes commands: use \"command\", or --python, --node or --worker"
                 .into())
         }
-        (Call::Command(_), Target::Function { .. }) => {
+        (Call::Command(_), Target::Function { .. } | Target::Tool) => {
             Err("a command, but this run calls functions: use \"method\" and \"params\"".into())
+        }
+        (Call::Line(_) | Call::Function { method: None, .. }, Target::Tool) => Err(NO_TOOL.into()),
+        (Call::Function { params, .. }, Target::Tool) if arguments(params.get()).is_none() => {
+            Err("the arguments of a tool have names: \"params\" must be an object".into())
         }
         _ => Ok(()),
     }
@@ -29,17 +33,30 @@ pub(super) fn check(job: &Job, target: &Target) -> Result<(), String> {
 
 const NO_FUNCTION: &str = "names no \"method\", and the run has no default function (as in --python FILE:FUNCTION)";
 
+const NO_TOOL: &str = "names no tool: use {\"method\":\"NAME\",\"params\":{…}} with a tool of the MCP server";
+
+/// The arguments of a tool: an object, or nothing at all.
+fn arguments(params: &str) -> Option<&str> {
+    match params.as_bytes() {
+        [b'{', ..] => Some(params),
+        [b'[', inside @ .., b']'] if inside.iter().all(u8::is_ascii_whitespace) => Some("{}"),
+        _ => None,
+    }
+}
+
 /// Which attempt of a job goes to which worker.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sending<'a> {
     pub(super) job: &'a Job,
     pub(super) attempt: u32,
     pub(super) worker: WorkerId,
+    /// The worker is an MCP server that knows no sessions.
+    pub(super) stateless: bool,
 }
 
 /// Appends the request for a job that [`check`] let pass.
 pub(super) fn write(out: &mut Vec<u8>, id: u64, sending: Sending<'_>, target: &Target) {
-    let Sending { job, attempt, worker } = sending;
+    let Sending { job, attempt, worker, stateless } = sending;
     match (&job.call, target) {
         (Call::Function { method, params }, Target::Function { default }) => {
             let method = method.as_deref().or(default.as_deref()).expect("checked when the job was accepted");
@@ -50,6 +67,11 @@ pub(super) fn write(out: &mut Vec<u8>, id: u64, sending: Sending<'_>, target: &T
             out.push(b'[');
             encode::bytes(out, line);
             out.extend_from_slice(b"]}\n");
+        }
+        (Call::Function { method, params }, Target::Tool) => {
+            let tool = method.as_deref().expect("checked when the job was accepted");
+            let arguments = arguments(params.get()).expect("checked when the job was accepted");
+            mcp::call(out, id, tool, arguments, stateless);
         }
         (Call::Line(line), Target::Template(template)) => {
             encode::open_request(out, id, EXEC);
@@ -68,7 +90,9 @@ pub(super) fn write(out: &mut Vec<u8>, id: u64, sending: Sending<'_>, target: &T
             command_members(out, command);
             close_exec(out, job, attempt);
         }
-        (Call::Function { .. }, Target::Shell | Target::Template(_)) | (Call::Command(_), Target::Function { .. }) => {
+        (Call::Function { .. }, Target::Shell | Target::Template(_))
+        | (Call::Command(_), Target::Function { .. })
+        | (Call::Line(_) | Call::Command(_), Target::Tool) => {
             unreachable!("checked when the job was accepted")
         }
     }

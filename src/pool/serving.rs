@@ -1,9 +1,9 @@
 //! What workers ask of us: shared state. Who asks is told to [`super::shared`], and its answers go to the workers.
 
-use super::Pool;
 use super::deadline::Timer;
 use super::job_table::{JobKey, JobState};
 use super::shared::{Asked, Effect, Party};
+use super::{Action, Pool};
 use crate::ids::{Generation, WorkerId};
 use crate::protocol::{METHOD_NOT_FOUND, encode};
 use serde::Deserialize;
@@ -36,6 +36,14 @@ impl Pool {
                             Err((code, message)) => encode::error(out, &request, code, &message),
                         });
                     }
+                }
+                Effect::Answer { party: Party::Guest(guest), id: request, body } => {
+                    let mut bytes = Vec::new();
+                    match body {
+                        Ok(result) => encode::result(&mut bytes, &request, &result),
+                        Err((code, message)) => encode::error(&mut bytes, &request, code, &message),
+                    }
+                    self.actions.push_back(Action::SendGuest { guest, bytes });
                 }
                 Effect::Answer { party: Party::Waiting(_), .. } => unreachable!("a job that waits asks nothing"),
                 Effect::Wait(ticket, span) => {

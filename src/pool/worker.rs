@@ -76,6 +76,8 @@ pub(super) struct Worker {
     pub(super) takes_batches: bool,
     /// It has said `ready`, so it knows this protocol and its notifications.
     pub(super) announced: bool,
+    /// It is an MCP server that refused the handshake because it knows no sessions.
+    pub(super) stateless: bool,
     /// It has begun or answered something: its program works.
     pub(super) did_work: bool,
     /// It gets no further job, whatever else happens.
@@ -129,6 +131,7 @@ impl Worker {
             takes_in_turn: false,
             takes_batches: false,
             announced: false,
+            stateless: false,
             did_work: false,
             condemned: false,
             deaf: false,

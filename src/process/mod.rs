@@ -7,6 +7,7 @@
 //! | --- | --- |
 //! | [`handle`] | [`Process`]: start, join, terminate any program, as Python's `multiprocessing.Process` does |
 //! | [`mod@spawn`] | starting a worker with three pipes; looking a program up in `PATH` |
+//! | [`foreground`] | running one program to its end, with our own standard streams |
 //! | [`signal`] | signals to one process, one group, one tree |
 //! | [`reap`] | who has died, and how |
 //! | [`contain`] | that nothing started here outlives us |
@@ -17,6 +18,7 @@
 
 pub mod contain;
 mod exit_hook;
+pub mod foreground;
 pub mod guard;
 pub mod handle;
 mod inspect;

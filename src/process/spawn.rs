@@ -209,10 +209,10 @@ fn set_nonblocking(fd: BorrowedFd<'_>) -> io::Result<()> {
 }
 
 /// A descriptor that is inheritable as long as this value lives.
-struct Lent<'a>(BorrowedFd<'a>);
+pub(super) struct Lent<'a>(BorrowedFd<'a>);
 
 impl<'a> Lent<'a> {
-    fn new(fd: BorrowedFd<'a>) -> io::Result<Self> {
+    pub(super) fn new(fd: BorrowedFd<'a>) -> io::Result<Self> {
         fcntl(fd, FcntlArg::F_SETFD(FdFlag::empty()))?;
         Ok(Lent(fd))
     }

@@ -1,10 +1,11 @@
 //! The worker protocol: newline-delimited JSON-RPC 2.0. Bytes in, messages out, and back; no I/O.
 //!
 //! [`LineDecoder`] cuts what a worker wrote into lines, [`Line::parse`] tells what a line is, [`encode`] writes what is
-//! sent to a worker. What a message *means* for a job is decided by [`crate::pool`].
+//! sent to a worker, [`mcp`] what MCP servers want instead. What a message *means* for a job is decided by [`crate::pool`].
 
 mod decode;
 pub mod encode;
+pub mod mcp;
 mod message;
 
 pub use decode::{LineDecoder, TooLong};

@@ -1,6 +1,7 @@
 //! The hands of the core: turns its actions into system calls.
 
 use super::children::Child;
+use super::guests::Guests;
 use super::poller::Poller;
 use crate::config::{Launch, Program};
 use crate::drive::Shell;
@@ -32,6 +33,7 @@ pub(super) enum Echo {
 pub(super) struct Hands {
     pub(super) hub: Hub,
     pub(super) poller: Poller,
+    pub(super) guests: Guests,
     pub(super) echoes: VecDeque<Echo>,
     /// Set when the run is over.
     pub(super) exit: Option<ExitCode>,
@@ -57,9 +59,11 @@ struct Lifeline {
 impl Hands {
     pub(super) fn new(hub: Hub, launch: Launch, slots: u32) -> io::Result<Self> {
         let (read, write) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)?;
+        let poller = Poller::new()?;
         Ok(Hands {
             hub,
-            poller: Poller::new()?,
+            guests: Guests::open(&poller),
+            poller,
             echoes: VecDeque::new(),
             exit: None,
             input_dropped: false,
@@ -133,6 +137,11 @@ impl Hands {
         use std::os::fd::{AsFd, AsRawFd};
         let mut spec = SpawnSpec::new(&self.own_program);
         let mut env = vec![(OsString::from("SPV_WORKER_ID"), OsString::from(worker.0.to_string()))];
+        // A run inside a job of another run is a run of its own: what says where that one is does not belong to it.
+        let outer = [OsString::from("SPV_SOCKET"), OsString::from("SPV_LOCK_WITHIN")];
+        let address = self.guests.address();
+        spec.env_remove = if address.is_some() { &outer[1..] } else { &outer };
+        env.extend(address.map(|address| (OsString::from("SPV_SOCKET"), OsString::from(address))));
         let mut args: Vec<OsString> = Vec::new();
         match &self.launch.program {
             Program::Builtin(arguments) => {
@@ -208,6 +217,8 @@ impl Shell for Hands {
                     self.echoes.push_back(Echo::Unread { worker, generation, bytes });
                 }
             }
+            Action::SendGuest { guest, bytes } => self.guests.send(guest, &bytes),
+            Action::DropGuest { guest } => self.guests.remove(guest, &self.poller),
             Action::Emit(record) => self.hub.record(&record),
             Action::DropInput => self.input_dropped = true,
             Action::Notice(notice) => self.hub.notice(&notice),

@@ -10,6 +10,7 @@
 mod children;
 mod clock;
 mod feed;
+mod guests;
 mod hands;
 mod outbox;
 mod poller;
@@ -176,6 +177,22 @@ impl Reactor {
                 let bytes = child.backlog();
                 self.pool.handle(now, Event::StdinBacklog { worker, generation, bytes });
             }
+            Ready::Door => self.hands.guests.welcome(&self.hands.poller),
+            Ready::Guest(guest) => self.hear(guest, now),
+        }
+    }
+
+    /// Reads what a guest sent, and hands it to the core.
+    fn hear(&mut self, guest: u64, now: Now) {
+        match self.hands.guests.read(guest, &mut self.buffer) {
+            Got::Nothing => {}
+            Got::Bytes(count) => {
+                self.pool.handle(now, Event::GuestAsked { guest, bytes: &self.buffer[..count] });
+            }
+            Got::End => {
+                self.hands.guests.remove(guest, &self.hands.poller);
+                self.pool.handle(now, Event::GuestLeft { guest });
+            }
         }
     }
 
@@ -264,6 +281,7 @@ impl Reactor {
         self.read((worker, generation), Stream::Stdout, LAST_WORDS_BYTES, now);
         let Some(child) = self.hands.take(worker) else { return };
         let unread = child.unread();
+        self.hands.guests.reopen(&self.hands.poller);
         let _ = child.process.signal_group(libc::SIGKILL);
         self.reaper.reap(death.pid);
         self.pool.handle(now, Event::Exited { worker, generation, status: death.status, unread });
@@ -308,6 +326,7 @@ impl Reactor {
     fn finish(&mut self, exit: ExitCode) -> ExitCode {
         // Whatever our workers left behind ends with us.
         process::sweep(&|_| false);
+        self.hands.guests.close();
         let joined = self.pool.joined();
         let wall = self.clock.now().time.since(Time::ZERO);
         let ending = Ending { stats: self.pool.stats(), joined: &joined, wall, exit };
@@ -346,7 +365,7 @@ impl Reactor {
                             }
                         }
                     }
-                    Ready::Stderr(..) | Ready::Stdout(..) | Ready::Stdin(..) => {}
+                    Ready::Stderr(..) | Ready::Stdout(..) | Ready::Stdin(..) | Ready::Door | Ready::Guest(_) => {}
                 }
             }
         }

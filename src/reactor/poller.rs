@@ -24,6 +24,10 @@ pub(super) enum Ready {
     Stdout(WorkerId, Generation),
     /// Room in a worker's standard input.
     Stdin(WorkerId, Generation),
+    /// Somebody wants to come in.
+    Door,
+    /// A guest.
+    Guest(u64),
 }
 
 impl Ready {
@@ -37,6 +41,8 @@ impl Ready {
             Ready::Stderr(worker, generation) => of(2, worker, generation),
             Ready::Stdout(worker, generation) => of(3, worker, generation),
             Ready::Stdin(worker, generation) => of(4, worker, generation),
+            Ready::Door => 5 << 60,
+            Ready::Guest(number) => 6 << 60 | number,
         }
     }
 
@@ -48,7 +54,9 @@ impl Ready {
             1 => Ready::Edge,
             2 => Ready::Stderr(worker, generation),
             3 => Ready::Stdout(worker, generation),
-            _ => Ready::Stdin(worker, generation),
+            4 => Ready::Stdin(worker, generation),
+            5 => Ready::Door,
+            _ => Ready::Guest(token & !(15 << 60)),
         }
     }
 }
@@ -114,6 +122,8 @@ mod tests {
             Ready::Stderr(worker, generation),
             Ready::Stdout(worker, generation),
             Ready::Stdin(worker, generation),
+            Ready::Door,
+            Ready::Guest(1 << 40 | 7),
         ] {
             assert_eq!(Ready::from_token(ready.token()), ready);
         }

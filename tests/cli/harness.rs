@@ -162,6 +162,14 @@ impl Started {
         found.expect("just found")
     }
 
+    /// Kills one of the programs that run behind a guard; whether there was one.
+    pub(crate) fn kill_child(&self) -> bool {
+        let found = children(self.pid()).into_iter().flat_map(children).next();
+        found.is_some_and(|pid| {
+            nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::SIGKILL).is_ok()
+        })
+    }
+
     /// Waits until a process is in this state (`T`: stopped).
     pub(crate) fn await_state(&self, pid: i32, state: char) {
         await_condition("the process changes its state", || {

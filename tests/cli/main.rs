@@ -10,6 +10,8 @@ mod exit_codes;
 mod function_starts;
 mod functions;
 mod job_lists;
+mod lock;
+mod mcp;
 mod output;
 mod running;
 mod shared_state;

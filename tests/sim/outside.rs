@@ -340,6 +340,7 @@ impl Shell for Outside {
                 self.input_dropped = true;
             }
             Action::Notice(notice) => self.notice(&notice),
+            Action::SendGuest { .. } | Action::DropGuest { .. } => unreachable!("no guest came"),
             Action::Finish(code) => self.finish(code),
         }
     }

@@ -3,7 +3,7 @@
 use super::params::{Params, Refusal};
 use super::{Asked, Effect, Kind, NOT_HELD, Party, Shared, Waiter, acquired, deadlock, timed_out_acquiring};
 use serde_json::json;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 #[derive(Debug, Default)]
 pub(super) struct Lock {
@@ -44,19 +44,22 @@ impl Shared {
         Ok(())
     }
 
-    /// Follows the chain from a lock to its holder, to the lock that one waits for, and so on. Each party waits for one
-    /// lock at most, so the chain has an end unless it comes back to where it began.
+    /// Follows the chain from a lock to its holder, to the locks that one and those who run in it wait for, and so on,
+    /// to see whether it comes back to the asker.
     fn would_deadlock(&self, asker: Party, name: &str) -> bool {
-        let mut name: &str = name;
-        for _ in 0..=self.waits.len() {
-            let Some(holder) = self.locks.get(name).and_then(|lock| lock.holder) else { return false };
-            if holder == asker {
+        let mut seen = BTreeSet::from([name]);
+        let mut open = vec![name];
+        while let Some(name) = open.pop() {
+            let Some(holder) = self.locks.get(name).and_then(|lock| lock.holder) else { continue };
+            if self.is_within(asker, holder) {
                 return true;
             }
-            let Some(next) = self.waits_for(holder) else { return false };
-            name = next;
+            let guests = self.within.keys().map(|&guest| Party::Guest(guest));
+            let inside = guests.filter(|&guest| guest != holder && self.is_within(guest, holder));
+            let next = std::iter::once(holder).chain(inside).filter_map(|party| self.waits_for(party));
+            open.extend(next.filter(|name| seen.insert(name)));
         }
-        true
+        false
     }
 
     /// The lock that a party waits for without a limit in time.

@@ -42,6 +42,8 @@ pub(super) enum Party {
     Worker(WorkerId, Generation, Option<u64>),
     /// A job that is held back until it has its `locks`, by its number.
     Waiting(u64),
+    /// A process inside the run that asks over a connection of its own, by the connection's number.
+    Guest(u64),
 }
 
 impl Party {
@@ -107,6 +109,8 @@ pub(super) struct Shared {
     waits: BTreeMap<Ticket, (Kind, Box<str>)>,
     /// Parties that hold or wait for something, with the names, so that their end costs no search.
     engaged: BTreeSet<(Party, Kind, Box<str>)>,
+    /// In whom a guest runs: while it waits, that one waits too.
+    within: BTreeMap<u64, Party>,
     next_ticket: Ticket,
     effects: VecDeque<Effect>,
 }
@@ -186,6 +190,29 @@ impl Shared {
             .collect();
         for party in parties {
             self.party_ended(party, false);
+        }
+    }
+
+    /// Notes in whom a guest runs.
+    pub(super) fn place(&mut self, guest: u64, within: Party) {
+        self.within.insert(guest, within);
+    }
+
+    /// A guest has left; what it did not release itself it did not release well.
+    pub(super) fn guest_left(&mut self, guest: u64) {
+        self.party_ended(Party::Guest(guest), false);
+        self.within.remove(&guest);
+    }
+
+    /// Whether a party is another one, or runs in it.
+    fn is_within(&self, mut party: Party, other: Party) -> bool {
+        loop {
+            if party == other {
+                return true;
+            }
+            let Party::Guest(guest) = party else { return false };
+            let Some(&above) = self.within.get(&guest) else { return false };
+            party = above;
         }
     }
 

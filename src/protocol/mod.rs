@@ -13,6 +13,8 @@ pub use message::{Line, Message, Outcome, ReadyParams};
 
 /// JSON-RPC: the text is no JSON.
 pub const PARSE_ERROR: i64 = -32700;
+/// JSON-RPC: JSON, but no request.
+pub const INVALID_REQUEST: i64 = -32600;
 /// JSON-RPC: no such method.
 pub const METHOD_NOT_FOUND: i64 = -32601;
 /// JSON-RPC: the parameters do not fit.

@@ -1,0 +1,45 @@
+//! A worker in Rust. Run it on a job list:
+//!
+//!     cargo build --example serve
+//!     seq 3 | sed 's/.*/{"method":"add_one","params":[&]}/' |
+//!         supervisor spawn --worker target/debug/examples/serve --json
+
+use serde::{Deserialize, Serialize};
+use supervisor::worker::serve::{Failure, Server};
+
+/// A parameter with a name, and one with a name that may be missing.
+#[derive(Serialize, Deserialize)]
+struct Text {
+    text: String,
+    #[serde(default)]
+    times: u32,
+}
+
+fn main() -> std::io::Result<()> {
+    Server::new("example")
+        .function("add_one", |(x,): (i64,)| Ok::<_, Failure>(x + 1))
+        .function("echo", |text: Text| Ok::<_, Failure>(text))
+        .function("parse", |(text,): (String,)| text.parse::<i64>())
+        .function("divide", |(a, b): (i64, i64)| Ok::<_, Failure>(a / b))
+        .function("exit", |(code,): (i32,)| -> Result<(), Failure> { exit(code) })
+        .function("abort", |()| -> Result<(), Failure> { std::process::abort() })
+        .function_with("say", |context, (text,): (String,)| {
+            context.print(&text);
+            Ok::<_, Failure>(())
+        })
+        // Without the lock, two workers could read the same number and one increment would be lost.
+        .function_with("count", |context, (name,): (String,)| {
+            let _guard = context.lock(&name)?;
+            let value = context.value(&name, 0);
+            let next = value.get::<i64>()? + 1;
+            value.set(next)?;
+            Ok::<_, Failure>(next)
+        })
+        .run()
+}
+
+/// A function may end the process; what was finished before stays finished.
+#[expect(clippy::disallowed_methods, reason = "shows what becomes of the answers before it")]
+fn exit(code: i32) -> ! {
+    std::process::exit(code)
+}

@@ -242,10 +242,12 @@ impl Pool {
     pub(super) fn cancel_flight(&mut self, id: WorkerId, wire_id: u64, reason: Cancel) {
         let worker = &mut self.workers[id.index()];
         let Some(flight) = worker.flights.get_mut(wire_id) else { return };
-        let told = flight.cancel.is_some();
+        // A recall is heard only before the job is begun; what must stop in any case has to be told again.
+        let told = flight.cancel >= Some(reason.min(Cancel::Timeout));
         flight.cancel = flight.cancel.max(Some(reason));
         if !told && worker.announced {
-            self.say(id, |out| encode::notification_about(out, "$/cancelRequest", wire_id));
+            let method = if reason == Cancel::Recall { "$/recall" } else { "$/cancelRequest" };
+            self.say(id, |out| encode::notification_about(out, method, wire_id));
         }
     }
 

@@ -19,7 +19,7 @@ pub fn open_request(out: &mut Vec<u8>, id: u64, method: &str) {
     out.extend_from_slice(br#","params":"#);
 }
 
-/// Appends a notification about one request of ours: `$/cancelRequest`, `$/release`.
+/// Appends a notification about one request of ours: `$/cancelRequest`, `$/recall`, `$/release`.
 pub fn notification_about(out: &mut Vec<u8>, method: &str, id: u64) {
     out.extend_from_slice(br#"{"jsonrpc":"2.0","method":"#);
     string(out, method);

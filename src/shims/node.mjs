@@ -411,13 +411,17 @@ function end(task) {
   open.delete(task.id);
 }
 
-function cancel(id) {
+// Gives back a request that was not begun; whether there was one.
+function recall(id) {
   const at = queue.findIndex((request, number) => number >= head && request.id === id);
-  if (at >= 0) {
-    queue.splice(at, 1);
-    fail(id, { code: CANCELLED, message: "cancelled", data: { begun: false } });
-    return;
-  }
+  if (at < 0) return false;
+  queue.splice(at, 1);
+  fail(id, { code: CANCELLED, message: "cancelled", data: { begun: false } });
+  return true;
+}
+
+function cancel(id) {
+  if (recall(id)) return;
   const task = open.get(id);
   if (task) {
     task.abort ??= new AbortController();
@@ -460,6 +464,7 @@ function sort(line) {
     } else if (one.method !== undefined) {
       if (one.id !== undefined) queue.push(one);
       else if (one.method === "$/cancelRequest") cancel(one.params?.id);
+      else if (one.method === "$/recall") recall(one.params?.id);
     } else if ("result" in one || "error" in one) {
       asked.get(one.id)?.(one);
     } else {

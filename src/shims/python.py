@@ -671,8 +671,12 @@ class Worker:
             elif "method" in one:
                 if "id" in one:
                     requests.append(one)
-                elif one["method"] == "$/cancelRequest" and type(one.get("params")) is dict:
+                elif type(one.get("params")) is not dict:
+                    pass
+                elif one["method"] == "$/cancelRequest":
                     self.cancel(one["params"].get("id"))
+                elif one["method"] == "$/recall":
+                    self.recall(one["params"].get("id"))
             elif "result" in one or "error" in one:
                 waiter = self.waiters.get(one.get("id")) if type(one.get("id")) is str else None
                 if waiter:
@@ -889,16 +893,22 @@ class Serial(Worker):
             elif self.channel.printed or os.lseek(self.channel.capture, 0, 2) != self.channel.taken:
                 self.channel.deliver()
 
-    def cancel(self, job):
-        """Takes a job out of the queue, or stops the coroutine, or tells where the running function is."""
+    def recall(self, job):
+        """Takes a job out of the queue that was not begun; whether there was one."""
         for request in list(self.queue):
             if request["id"] == job:
                 try:
                     self.queue.remove(request)
                 except (ValueError, IndexError):
-                    break
+                    return False
                 self.channel.fail(job, _cancelled())
-                return
+                return True
+        return False
+
+    def cancel(self, job):
+        """Takes a job out of the queue, or stops the coroutine, or tells where the running function is."""
+        if self.recall(job):
+            return
         if self.current != job or job is None:
             return
         self.cancel_asked = job  # first, so that a task that is just being made sees it
@@ -1157,13 +1167,20 @@ class Concurrent(Worker):
                 self.loop.call_soon_threadsafe(self.loop.stop)
             self.main_needed.set()
 
-    def cancel(self, wanted):
+    def recall(self, wanted):
+        """Takes a job out of the queue that was not begun; whether there was one."""
         with self.state:
             for job in self.pending:
                 if job.id == wanted:
                     self.pending.remove(job)
                     self.channel.fail(wanted, _cancelled())
-                    return
+                    return True
+        return False
+
+    def cancel(self, wanted):
+        if self.recall(wanted):
+            return
+        with self.state:
             try:
                 job = self.running.get(wanted)
             except TypeError:

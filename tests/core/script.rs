@@ -81,6 +81,7 @@ impl Sent {
         };
         match message["method"].as_str() {
             Some("$/cancelRequest") => format!("cancel {}", about()),
+            Some("$/recall") => format!("recall {}", about()),
             Some("$/release") => format!("release {}", about()),
             Some("work") => self.remember(message, &message["params"][0]),
             Some("exec") => self.remember(message, &message["params"]["job"]),

@@ -121,7 +121,7 @@ fn followers_of_a_long_job_run_elsewhere_at_no_charge() {
     t.worker(2).answers("b1");
     t.record("b1", Status::Ok);
     t.passes(Duration::from_millis(50));
-    t.worker(1).gets(&["cancel next"]);
+    t.worker(1).gets(&["recall next"]);
     // It is called back once, however long the answer takes.
     t.passes(Duration::from_millis(500));
     t.nothing_more();

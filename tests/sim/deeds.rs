@@ -256,6 +256,7 @@ impl Outside {
                 self.write(process, format!(r#"{{"id":{id},{answer}}}"#).as_bytes());
             }
             (Some("$/cancelRequest"), None) => self.hears_cancel(process, message.about().expect("it names a request")),
+            (Some("$/recall"), None) => _ = self.hears_recall(process, message.about().expect("it names a request")),
             (Some("told" | "$/release"), None) => {}
             (Some(_), Some(id)) => {
                 let wire_id: u64 = id.get().parse().expect("checked when it was sent");
@@ -268,19 +269,25 @@ impl Outside {
         }
     }
 
+    /// Gives back what was not begun; whether it was.
+    fn hears_recall(&mut self, process: Process, wire_id: u64) -> bool {
+        let Some(actor) = self.actor(process).filter(|actor| actor.open.contains_key(&wire_id)) else { return false };
+        let Some(at) = actor.waiting.iter().position(|&(id, _)| id == wire_id) else { return false };
+        actor.waiting.remove(at);
+        self.coverage.recalls_waiting += 1;
+        let line =
+            format!(r#"{{"id":{wire_id},"error":{{"code":-32800,"message":"cancelled","data":{{"begun":false}}}}}}"#);
+        self.answer(process, wire_id, None, &line);
+        true
+    }
+
     fn hears_cancel(&mut self, process: Process, wire_id: u64) {
+        if self.hears_recall(process, wire_id) {
+            return;
+        }
         let stuck = self.options.faults.stuck;
         let Some(actor) = self.actor(process) else { return };
         let Some(&job) = actor.open.get(&wire_id) else { return };
-        if let Some(at) = actor.waiting.iter().position(|&(id, _)| id == wire_id) {
-            actor.waiting.remove(at);
-            self.coverage.recalls_waiting += 1;
-            let line = format!(
-                r#"{{"id":{wire_id},"error":{{"code":-32800,"message":"cancelled","data":{{"begun":false}}}}}}"#
-            );
-            self.answer(process, wire_id, None, &line);
-            return;
-        }
         if actor.ignores_cancel {
             if self.fault(stuck) {
                 let line = format!(r#"{{"method":"stuck","params":{{"id":{wire_id},"traceback":"in sleep"}}}}"#);

@@ -181,7 +181,7 @@ impl Outside {
                 match (message.method, message.id, message.about()) {
                     (Some("init" | "told"), _, _) | (None, _, _) => {}
                     (Some("$/release"), None, Some(about)) => released.push(about),
-                    (Some("$/cancelRequest"), None, Some(about)) => {
+                    (Some("$/cancelRequest" | "$/recall"), None, Some(about)) => {
                         actor.told_to_cancel.insert(about);
                     }
                     (Some(_), Some(id), _) => {

@@ -18,6 +18,8 @@ pub(super) enum Message {
     Exec(Box<Request>),
     /// Stop the command that was asked for with this id.
     Cancel(Id),
+    /// Give it back if it was not begun.
+    Recall(Id),
     /// The spilled output of this id has been read.
     Release(Id),
     /// Nothing that concerns us.
@@ -153,6 +155,7 @@ fn read_notification(method: &str, params: &str) -> Message {
     let named = || serde_json::from_str::<Named>(params).ok().map(|named| Id::from(named.id.get()));
     match method {
         "$/cancelRequest" => named().map_or(Message::Ignored, Message::Cancel),
+        "$/recall" => named().map_or(Message::Ignored, Message::Recall),
         "$/release" => named().map_or(Message::Ignored, Message::Release),
         _ => Message::Ignored,
     }

@@ -197,18 +197,25 @@ impl Worker {
                 self.waiting.push_back(request);
             }
             Message::Cancel(id) => self.cancel(&id),
+            Message::Recall(id) => drop(self.give_back(&id)),
             Message::Release(id) => drop(self.spilled.remove(&id)),
             Message::Ignored => {}
             Message::Refused(refusal) => answer::refused(&mut self.outbox.bytes, &refusal),
         }
     }
 
+    /// Takes back a request that was not begun; whether there was one.
+    fn give_back(&mut self, id: &str) -> bool {
+        let Some(at) = self.waiting.iter().position(|request| *request.id == *id) else { return false };
+        if let Some(request) = self.waiting.remove(at) {
+            self.waiting_bytes -= request.size + REQUEST_BYTES;
+        }
+        answer::cancelled_before(&mut self.outbox.bytes, id);
+        true
+    }
+
     fn cancel(&mut self, id: &str) {
-        if let Some(at) = self.waiting.iter().position(|request| *request.id == *id) {
-            if let Some(request) = self.waiting.remove(at) {
-                self.waiting_bytes -= request.size + REQUEST_BYTES;
-            }
-            answer::cancelled_before(&mut self.outbox.bytes, id);
+        if self.give_back(id) {
             return;
         }
         let named = |slot: &Slot| slot.job.as_ref().is_some_and(|job| *job.request.id == *id);

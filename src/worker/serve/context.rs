@@ -25,7 +25,7 @@ impl Wire {
 
     /// Remembers what a piece cancels, before anything in it is begun.
     pub(super) fn note_cancellations(&self, piece: &[u8]) {
-        if memchr::memmem::find(piece, b"cancelRequest").is_some() {
+        if memchr::memmem::find(piece, b"\"$/").is_some() {
             self.cancelled.borrow_mut().extend(lines(piece).filter_map(cancelled_id).map(Box::from));
         }
     }

@@ -42,7 +42,8 @@ impl<'a> Incoming<'a> {
     }
 }
 
-/// The id in the parameters of `$/cancelRequest`, as JSON text.
+/// The id in the parameters of `$/cancelRequest` or `$/recall`, as JSON text. A call that runs cannot be stopped, so
+/// they mean the same.
 pub(super) fn cancelled_id(line: &[u8]) -> Option<&str> {
     #[derive(Deserialize)]
     struct About<'a> {
@@ -50,7 +51,7 @@ pub(super) fn cancelled_id(line: &[u8]) -> Option<&str> {
         id: &'a RawValue,
     }
     let incoming = Incoming::parse(line)?;
-    if incoming.method.as_deref() != Some(CANCEL) || incoming.id.is_some() {
+    if !matches!(incoming.method.as_deref(), Some(CANCEL | RECALL)) || incoming.id.is_some() {
         return None;
     }
     let about: About<'_> = serde_json::from_str(incoming.params?.get()).ok()?;
@@ -59,6 +60,9 @@ pub(super) fn cancelled_id(line: &[u8]) -> Option<&str> {
 
 /// The notification that a request is not wanted any more.
 pub(super) const CANCEL: &str = "$/cancelRequest";
+
+/// The notification that a request is wanted back if it was not begun.
+pub(super) const RECALL: &str = "$/recall";
 
 /// The lines of a piece.
 pub(super) fn lines(piece: &[u8]) -> impl Iterator<Item = &[u8]> {

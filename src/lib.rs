@@ -19,8 +19,10 @@
 //! | [`report`] | everything that consumes records | [`pool`], [`reactor`] |
 //! | [`shims`] | the embedded workers for Python's and Node's functions | the user's files |
 //! | [`run`](mod@run), [`dry_run`] | one invocation, before the reactor takes over | |
+//! | [`check`] | what `supervisor check` asks of a program | jobs |
 //! | [`cli`] | flags to [`config`] | |
 
+pub mod check;
 pub mod cli;
 pub mod config;
 pub mod drive;

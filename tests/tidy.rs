@@ -70,7 +70,9 @@ const WALLS: &[Wall] = &[
     // Between the command line and the reactor: one invocation.
     shell("run", &["config", "dry_run", "exit", "process", "reactor", "report"]),
     shell("dry_run", &["config", "edge", "exit", "job", "protocol", "report"]),
-    shell("cli", &["config", "edge", "exit", "job", "protocol", "shims"]),
+    // A program of its own: no run, no records.
+    shell("check", &["exit", "process", "protocol", "status"]),
+    shell("cli", &["check", "config", "edge", "exit", "job", "protocol", "shims"]),
 ];
 
 /// What a pure module may not name.

@@ -4,11 +4,14 @@ mod harness;
 #[path = "../support/schema.rs"]
 mod schema;
 
+mod check;
 mod commands;
 mod crashes;
 mod exit_codes;
 mod job_lists;
 mod output;
 mod running;
+mod serve;
 mod signals;
+mod ten_lines;
 mod tutorial;

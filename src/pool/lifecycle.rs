@@ -26,6 +26,9 @@ const CANCEL_SLACK: Duration = Duration::from_secs(2);
 /// A process that outlives SIGKILL for so long (it hangs in the kernel) is no longer waited for.
 const KILL_SPAN: Duration = Duration::from_secs(10);
 
+/// The signal that no program sends to itself.
+const SIGKILL: i32 = 9;
+
 /// Parameters of `failed`: why a worker cannot work at all.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -330,7 +333,9 @@ impl Pool {
         if worked || was == State::Draining || self.stop > Stop::Running {
             self.empty.insert(id);
         } else {
-            let delay = self.restarts.died_idle(self.now.time);
+            let from_outside = status == ExitStatus::Signal(SIGKILL) && was != State::Killed;
+            let now = self.now.time;
+            let delay = if from_outside { self.restarts.killed_idle(now) } else { self.restarts.died_idle(now) };
             let how = blame.unwrap_or_else(|| format!("ended ({status}) before it did any work"));
             let words = String::from_utf8_lossy(&stderr);
             self.rest(id, delay, format!("worker {} {how}\n{}", id.0, words.trim_end()).trim_end());

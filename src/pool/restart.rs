@@ -8,6 +8,10 @@ use std::time::Duration;
 const BACKOFF_FIRST: Duration = Duration::from_millis(20);
 const BACKOFF_MAX: Duration = Duration::from_secs(1);
 
+/// So many deaths by a SIGKILL that was not ours count as one: no program sends it to itself, somebody else did (the
+/// kernel when memory is short, a person, a test). They are not the program's fault, but must have an end too.
+const KILLS_PER_DEATH: u32 = 20;
+
 /// How long a shortage (no process, memory or descriptor to be had while nothing runs) may last before the run gives
 /// up. While something runs, a shortage is waited out without limit.
 const SHORTAGE_MAX: Duration = Duration::from_secs(10);
@@ -19,13 +23,22 @@ pub(super) struct Restarts {
     window: Duration,
     recent: VecDeque<Time>,
     in_a_row: u32,
+    kills: u32,
     shortage_since: Option<Time>,
     shortages_in_a_row: u32,
 }
 
 impl Restarts {
     pub(super) fn new(max: u32, window: Duration) -> Self {
-        Restarts { max, window, recent: VecDeque::new(), in_a_row: 0, shortage_since: None, shortages_in_a_row: 0 }
+        Restarts {
+            max,
+            window,
+            recent: VecDeque::new(),
+            in_a_row: 0,
+            kills: 0,
+            shortage_since: None,
+            shortages_in_a_row: 0,
+        }
     }
 
     /// A worker did some work: the machine and the program are not at fault.
@@ -38,6 +51,12 @@ impl Restarts {
     pub(super) fn started(&mut self) {
         self.shortage_since = None;
         self.shortages_in_a_row = 0;
+    }
+
+    /// Somebody else killed a worker before it did any work.
+    pub(super) fn killed_idle(&mut self, now: Time) -> Result<Duration, ()> {
+        self.kills += 1;
+        if self.kills % KILLS_PER_DEATH == 0 { self.died_idle(now) } else { Ok(BACKOFF_FIRST) }
     }
 
     /// A worker died before it did any work. `Err` when that was once too often: either within the window, or in a row
@@ -100,6 +119,13 @@ mod tests {
         assert!(restarts.died_idle(at(0)).is_ok());
         assert!(restarts.died_idle(at(100)).is_ok());
         assert!(restarts.died_idle(at(200)).is_err());
+    }
+
+    #[test]
+    fn kills_from_outside_count_little_but_have_an_end() {
+        let mut restarts = Restarts::new(2, Duration::from_secs(10));
+        let survived = (0..1000).take_while(|_| restarts.killed_idle(at(0)).is_ok()).count();
+        assert_eq!(survived, 3 * KILLS_PER_DEATH as usize - 1);
     }
 
     #[test]

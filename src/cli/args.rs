@@ -142,9 +142,9 @@ pub(super) struct TargetArgs {
     /// It is cut into words as a shell would, and run without one.
     #[arg(long, value_name = "'PROGRAM ARGS'")]
     pub(super) worker: Option<String>,
-    /// An MCP server whose tools are called, started as many times as there are workers
+    /// An MCP server whose tools are called
     ///
-    /// Speaks the protocol's stdio transport, with sessions or without. A job is {"method":"TOOL","params":{...}}; a result with
+    /// It is started as many times as there are workers. Speaks the protocol's stdio transport, with sessions or without. A job is {"method":"TOOL","params":{...}}; a result with
     /// isError is a failure.
     #[arg(long, value_name = "'SERVER ARGS'")]
     pub(super) mcp: Option<String>,

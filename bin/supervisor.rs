@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use supervisor::cli::{self, Invocation};
 use supervisor::process::guard;
 use supervisor::worker::command;
-use supervisor::{exit, lock, report};
+use supervisor::{check, exit, lock, report};
 
 fn main() -> ExitCode {
     match cli::parse(std::env::args_os().collect()) {
@@ -13,6 +13,11 @@ fn main() -> ExitCode {
             Ok(options) => ExitCode::from(command::main(options)),
             Err(message) => fail(exit::ExitCode::Usage, &format!("supervisor worker: {message}\n")),
         },
+        Ok(Invocation::Check(options)) => {
+            let mut printed = exit::ExitCode::Success;
+            let code = check::run(&options, &mut |line| printed = printed.max(supervisor::print(line)));
+            end(code.max(printed))
+        }
         Ok(Invocation::Print(text)) => end(supervisor::print(&text)),
         Ok(Invocation::Spawn(config)) => match supervisor::run(*config) {
             Ok(code) => end(code),

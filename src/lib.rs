@@ -20,8 +20,10 @@
 //! | [`shims`] | the embedded workers for Python's and Node's functions | the user's files |
 //! | [`run`](mod@run), [`dry_run`] | one invocation, before the reactor takes over | |
 //! | [`lock`] | `supervisor lock`: asks the supervisor of the run it is part of | locks themselves (that is [`pool`]) |
+//! | [`check`] | what `supervisor check` asks of a program | jobs |
 //! | [`cli`] | flags to [`config`] | |
 
+pub mod check;
 pub mod cli;
 pub mod config;
 pub mod drive;

@@ -71,7 +71,9 @@ const WALLS: &[Wall] = &[
     shell("run", &["config", "dry_run", "exit", "process", "reactor", "report"]),
     shell("lock", &["process", "status"]),
     shell("dry_run", &["config", "edge", "exit", "job", "protocol", "report"]),
-    shell("cli", &["config", "edge", "exit", "job", "lock", "protocol", "shims"]),
+    // A program of its own: no run, no records.
+    shell("check", &["exit", "process", "protocol", "status"]),
+    shell("cli", &["check", "config", "edge", "exit", "job", "lock", "protocol", "shims"]),
 ];
 
 /// What a pure module may not name.

@@ -2,6 +2,7 @@
 //! A field's comment is its help: the first paragraph for `-h`, all of it for `--help`. What it means is decided in
 //! [`super::resolve`].
 
+use super::check::CheckArgs;
 use super::help;
 use super::options::{FailingArgs, OutputArgs, RunningArgs};
 use super::values;
@@ -41,6 +42,12 @@ pub(super) enum Subcommands {
     /// is free again when the command has ended, or was killed.
     #[command(after_help = help::AFTER_LOCK)]
     Lock(LockArgs),
+    /// Say whether a program keeps the protocol of workers
+    ///
+    /// Starts the program as a worker and asks it what a run may ask, one line for each check: pass, warn (works, but something
+    /// else is promised), fail or skip. The exit code is 0 when none failed, 1 when some did, 5 when it cannot be started.
+    #[command(override_usage = "supervisor check [OPTIONS] -- PROGRAM [ARG]...")]
+    Check(CheckArgs),
     /// The built-in command worker, started by `spawn`
     #[command(hide = true)]
     Worker(RawArgs),

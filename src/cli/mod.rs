@@ -2,6 +2,7 @@
 //! writes nothing.
 
 mod args;
+mod check;
 mod cores;
 mod environment;
 mod help;
@@ -28,6 +29,8 @@ use std::io::IsTerminal;
 pub enum Invocation {
     /// Run a job list.
     Spawn(Box<Config>),
+    /// Check a program.
+    Check(crate::check::Options),
     /// Be the built-in worker, with these arguments.
     Worker(Vec<OsString>),
     /// Be a guard, with these arguments.
@@ -94,6 +97,7 @@ pub fn parse(mut argv: Vec<OsString>) -> Result<Invocation, UsageError> {
         Subcommands::Lock(lock) => {
             Ok(Invocation::Lock(Order { name: lock.name, timeout: lock.timeout, command: lock.command }))
         }
+        Subcommands::Check(check) => check.resolve().map(Invocation::Check),
         Subcommands::Worker(raw) => Ok(Invocation::Worker(raw.args)),
         Subcommands::Guard(raw) => Ok(Invocation::Guard(raw.args)),
         Subcommands::Completions { shell } => {

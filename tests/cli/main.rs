@@ -4,6 +4,7 @@ mod harness;
 #[path = "../support/schema.rs"]
 mod schema;
 
+mod check;
 mod commands;
 mod crashes;
 mod exit_codes;
@@ -14,6 +15,8 @@ mod lock;
 mod mcp;
 mod output;
 mod running;
+mod serve;
 mod shared_state;
 mod signals;
+mod ten_lines;
 mod tutorial;

@@ -89,7 +89,7 @@ mod tests {
     fn parameters_by_position_by_name_and_none() {
         assert_eq!(parse::<(i64,)>("f", Some("[1]")).unwrap(), (1,));
         assert_eq!(parse::<Named>("f", Some(r#"{"a":1}"#)).unwrap(), Named { a: 1, b: 0 });
-        assert_eq!(parse::<Vec<i64>>("f", None).unwrap(), []);
+        assert!(parse::<Vec<i64>>("f", None).unwrap().is_empty());
         for empty in [None, Some("[]"), Some("{ }"), Some("null")] {
             parse::<()>("f", empty).unwrap();
         }

@@ -94,7 +94,7 @@ fn answered(line: &[u8], id: &str) -> Option<Result<Value, Failure>> {
 /// The call that runs: its name for the supervisor, and the state that it shares with other workers, in whatever
 /// language. What it holds is released when the call ends, however it ends.
 ///
-/// See [shared state](https://docs.rs/supervisor) in the description of the protocol.
+/// What each of these does is described under "Shared state" in `docs/protocol.md`.
 pub struct Context<'a> {
     pub(super) wire: &'a Wire,
     /// The id of the request, as JSON text; empty for none.

@@ -148,10 +148,6 @@ fn wait_writable(fd: BorrowedFd<'_>) {
 
 /// Starts the thread. It has all signals blocked: they are for the thread that runs the user's code, and their handlers
 /// must not find the lock held by the thread that they interrupt.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a program of the user is served here: the threads of edge are not in it"
-)]
 fn start_ticking(out: &'static Outgoing) -> io::Result<()> {
     let before = SigSet::all().thread_swap_mask(SigmaskHow::SIG_BLOCK)?;
     let started = std::thread::Builder::new().name("spv-answers".into()).spawn(|| out.tick());

@@ -1,0 +1,117 @@
+//! `supervisor check`: programs that keep the protocol pass, and each way to break it is found by the check named for it.
+
+use crate::harness::{Done, Run, TempDir, await_gone};
+use crate::ten_lines;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+fn check(timeout: &str, program: &[&str]) -> Done {
+    Run::new(["check", "--format", "json", "--timeout", timeout, "--"]).args(program).run()
+}
+
+/// Results by check.
+fn results(done: &Done) -> BTreeMap<String, String> {
+    let line = |line: &str| {
+        let line: Value = serde_json::from_str(line).expect("a line is JSON");
+        (line["check"].as_str().unwrap().to_owned(), line["result"].as_str().unwrap().to_owned())
+    };
+    done.text().lines().map(line).collect()
+}
+
+/// The checks that came out so.
+fn those(done: &Done, result: &str) -> Vec<String> {
+    results(done).into_iter().filter(|(_, found)| found == result).map(|(check, _)| check).collect()
+}
+
+#[test]
+fn the_workers_that_come_along_pass() {
+    let done = check("20s", &[env!("CARGO_BIN_EXE_supervisor"), "worker"]).expect_code(0);
+    assert_eq!(results(&done).len(), 20, "{}", done.text());
+    let program = std::path::Path::new(env!("CARGO_BIN_EXE_supervisor"));
+    let example = program.with_file_name("examples").join("serve");
+    let done = Run::new([
+        "check",
+        "--method",
+        "add_one",
+        "--params",
+        "[1]",
+        "--method",
+        "echo",
+        "--params",
+        "{\"text\":\"x\"}",
+        "--timeout",
+        "20s",
+        "--",
+    ])
+    .args([example])
+    .run()
+    .expect_code(0);
+    assert_eq!(done.text().lines().filter(|line| !line.starts_with("pass  ")).count(), 0, "{}", done.text());
+}
+
+#[test]
+fn ten_lines_are_found_to_stumble_over_garbage_only() {
+    let directory = TempDir::new("check-ten-lines");
+    for worker in ten_lines::workers(&directory) {
+        let words: Vec<&str> = worker.split(' ').collect();
+        let done = check("20s", &words);
+        let forgiven = ["garbage-in", "invalid-request", "parse-error", "integer-id"];
+        let failed = those(&done, "fail");
+        assert!(failed.iter().all(|check| forgiven.contains(&check.as_str())), "{worker}: {}", done.text());
+        assert_eq!(results(&done)["unknown-method"], "pass", "{worker}: {}", done.text());
+        assert_eq!(results(&done)["eof"], "pass", "{worker}: {}", done.text());
+    }
+}
+
+/// A worker that does nearly everything wrong and still answers.
+const ROGUE: &str = r#"
+import json, signal, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+print("welcome", flush=True)
+while True:
+    line = sys.stdin.readline()
+    if not line:
+        time.sleep(1000)
+    try:
+        request = json.loads(line)
+    except ValueError:
+        continue
+    if not isinstance(request, dict): continue
+    answer = json.dumps({"id": request.get("id"), "result": None})
+    print(answer, flush=True)
+    if request.get("params") == [2]: print(answer, flush=True)
+"#;
+
+#[test]
+fn each_fault_is_found_by_its_check() {
+    let directory = TempDir::new("check-rogue");
+    let rogue = directory.file("rogue_worker.py", ROGUE);
+    let rogue = rogue.to_str().unwrap();
+    let done = check("2s", &["python3", rogue]).expect_code(1);
+    assert_eq!(those(&done, "fail"), ["answer-once", "eof", "unknown-method"], "{}", done.text());
+    for (check, result) in [
+        ("sigterm", "warn"),
+        ("stray-output", "warn"),
+        ("unknown-notification", "warn"),
+        ("parse-error", "warn"),
+        ("batch", "skip"),
+    ] {
+        assert_eq!(results(&done)[check], result, "{check}: {}", done.text());
+    }
+    await_gone("rogue_worker.py");
+}
+
+#[test]
+fn what_does_not_start_or_answer() {
+    for program in [&["nosuch-program"][..], &["false"]] {
+        let done = check("20s", program).expect_code(5);
+        assert_eq!(those(&done, "fail"), ["start"], "{}", done.text());
+    }
+    // One that sleeps, and one that only repeats what it is told.
+    for program in [&["sleep", "1000"][..], &["cat"]] {
+        let done = check("300ms", program).expect_code(1);
+        assert!(done.text().contains("no answer within 300ms"), "{}", done.text());
+    }
+    Run::new(["check"]).run().expect_code(2);
+    Run::new(["check", "--params", "[]", "--", "true"]).run().expect_code(2);
+}

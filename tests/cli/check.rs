@@ -25,7 +25,7 @@ fn those(done: &Done, result: &str) -> Vec<String> {
 
 #[test]
 fn the_workers_that_come_along_pass() {
-    let done = check("20s", &[env!("CARGO_BIN_EXE_supervisor"), "worker"]).expect_code(0);
+    let done = check("8s", &[env!("CARGO_BIN_EXE_supervisor"), "worker"]).expect_code(0);
     assert_eq!(results(&done).len(), 20, "{}", done.text());
     let program = std::path::Path::new(env!("CARGO_BIN_EXE_supervisor"));
     let example = program.with_file_name("examples").join("serve");
@@ -87,7 +87,7 @@ fn each_fault_is_found_by_its_check() {
     let directory = TempDir::new("check-rogue");
     let rogue = directory.file("rogue_worker.py", ROGUE);
     let rogue = rogue.to_str().unwrap();
-    let done = check("2s", &["python3", rogue]).expect_code(1);
+    let done = check("6s", &["python3", rogue]).expect_code(1);
     assert_eq!(those(&done, "fail"), ["answer-once", "eof", "unknown-method"], "{}", done.text());
     for (check, result) in [
         ("sigterm", "warn"),

@@ -84,6 +84,11 @@ impl Output {
             return;
         }
         self.shared.push(piece);
+        self.prepare();
+    }
+
+    /// Starts the thread now rather than with the first push: before workers take what processes and threads there may be.
+    pub fn prepare(&mut self) {
         if let Some(fd) = self.idle.take() {
             let shared = Arc::clone(&self.shared);
             if let Err(error) = thread::start("output", move || Writer::new(fd, shared).run()) {

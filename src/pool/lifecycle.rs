@@ -275,10 +275,14 @@ impl Pool {
         }
     }
 
-    /// A start that hangs is no accident that another try would mend, unless this program has worked before.
+    /// A start that hangs is no accident that another try would mend, unless this program has worked before or another
+    /// worker is still on its way.
     fn never_ready(&mut self, id: WorkerId, why: String) {
         self.workers[id.index()].blame = Some(why.clone());
-        if self.workers.iter().all(|worker| !worker.did_work) && self.stats.done() == 0 {
+        let hopeful = |worker: &super::worker::Worker| {
+            worker.did_work || (worker.id != id && worker.state.has_process() && worker.state != State::Killed)
+        };
+        if !self.workers.iter().any(hopeful) && self.stats.done() == 0 {
             self.give_up(&format!("worker {} {why}", id.0));
         }
         self.kill(id);

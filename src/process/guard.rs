@@ -11,6 +11,7 @@ use super::contain::{self, become_subreaper, close_inherited, parent_death_signa
 use super::signal::{freeze_tree, terminate_tree, thaw_tree, unblock_all};
 use super::spawn::SpawnError;
 use super::{Live, Reaper};
+use crate::pool::SpawnFault;
 use crate::status::ExitStatus;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
@@ -24,6 +25,10 @@ use std::process::Command;
 
 /// Exit code of a guard that could not do its own part.
 const GUARD_FAILED: i32 = 125;
+
+/// How often, and with which pause in milliseconds, the start of the target is tried while the machine is short: 10 s.
+const SHORTAGE_TRIES: u32 = 200;
+const SHORTAGE_PAUSE_MS: u16 = 50;
 
 /// Runs a guard by its command line, without program name and subcommand: `--lifeline FD -- PROGRAM ARGS...`. To be
 /// called first thing in the process, before there are threads.
@@ -49,7 +54,7 @@ pub fn main(lifeline: Option<OwnedFd>, argv: &[OsString]) -> ExitStatus {
     match set_up(lifeline.as_ref()) {
         // From before the first look at the lifeline to here nothing was started, so nothing can be left over when the
         // supervisor dies early: its end of file is seen by the first look in the loop at the latest.
-        Ok(signals) => match start(argv) {
+        Ok(signals) => match start_patiently(argv, lifeline.as_ref()) {
             Ok(target) => {
                 release_standard_streams();
                 watch(&signals, lifeline.as_ref(), Live::new(target))
@@ -133,6 +138,26 @@ fn leave_session() {
         let parents = nix::unistd::getpgid(Some(nix::unistd::getppid()));
         let moved = parents.and_then(|group| nix::unistd::setpgid(nix::unistd::Pid::from_raw(0), group));
         moved.and_then(|()| nix::unistd::setsid().map(drop)).unwrap_or(());
+    }
+}
+
+/// Starts the target. Where the machine is short of processes or memory, others may end and make room: it is tried again
+/// for a while.
+fn start_patiently(argv: &[OsString], lifeline: Option<&OwnedFd>) -> Result<u32, SpawnError> {
+    let mut tries = 0;
+    loop {
+        match start(argv) {
+            Err(error) if error.fault == SpawnFault::Shortage && tries < SHORTAGE_TRIES => {
+                tries += 1;
+                let mut fds: Vec<_> =
+                    lifeline.map(|fd| PollFd::new(fd.as_fd(), PollFlags::POLLIN)).into_iter().collect();
+                poll(&mut fds, SHORTAGE_PAUSE_MS).unwrap_or(0);
+                if lifeline.is_some_and(has_ended) {
+                    end_like(ExitStatus::Signal(libc::SIGKILL));
+                }
+            }
+            done => return done,
+        }
     }
 }
 

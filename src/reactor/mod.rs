@@ -109,6 +109,9 @@ pub fn run(config: Config) -> anyhow::Result<ExitCode> {
     };
     reactor.hands.poller.watch(reactor.signals.as_fd(), Ready::Signal)?;
     reactor.hands.poller.watch(&reactor.wake, Ready::Edge)?;
+    // Where processes and threads are short, our workers would take the last of them.
+    reactor.stdout.prepare();
+    reactor.stderr.prepare();
     reactor.run_to_end()
 }
 

@@ -1,6 +1,6 @@
 //! Signals that concern the run, as readiness. What they mean is decided elsewhere.
 
-use nix::sys::signal::{SigHandler, Signal};
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 use signal_hook::consts::{SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGTSTP, SIGUSR1};
 use signal_hook::iterator::backend::SignalDelivery;
 use signal_hook::iterator::exfiltrator::SignalOnly;
@@ -47,10 +47,15 @@ fn is_ignored(number: i32) -> bool {
     asked == 0 && unsafe { current.assume_init() }.sa_sigaction == libc::SIG_IGN
 }
 
-/// Stops this process until somebody continues it (Ctrl-Z).
+/// Stops this process until somebody continues it (Ctrl-Z). By SIGTSTP with its own effect and not by SIGSTOP, since the
+/// kernel knows when nobody is there who could continue us (an orphaned process group) and then does nothing.
 pub(super) fn stop_self() {
-    // SIGSTOP rather than SIGTSTP, which we have a handler for.
-    let _ = nix::sys::signal::raise(Signal::SIGSTOP);
+    let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
+    // SAFETY: the default action runs no code; the handler that it replaces is put back below.
+    let Ok(handler) = (unsafe { sigaction(Signal::SIGTSTP, &default) }) else { return };
+    let _ = nix::sys::signal::raise(Signal::SIGTSTP);
+    // SAFETY: this is the action that was there before.
+    let _ = unsafe { sigaction(Signal::SIGTSTP, &handler) };
 }
 
 /// What a caller may have left in a state that would harm us: SIGCHLD ignored would reap our children behind our back,
@@ -58,5 +63,5 @@ pub(super) fn stop_self() {
 pub(super) fn reset_inherited() {
     // SAFETY: no handler is installed, only the default disposition.
     let _ = unsafe { nix::sys::signal::signal(Signal::SIGCHLD, SigHandler::SigDfl) };
-    let _ = nix::sys::signal::SigSet::empty().thread_set_mask();
+    let _ = SigSet::empty().thread_set_mask();
 }

@@ -44,6 +44,11 @@ impl Stderr {
         Stderr { output: Output::start(fd, wake), dropped: 0 }
     }
 
+    /// Starts the thread now rather than with the first message.
+    pub fn prepare(&mut self) {
+        self.output.prepare();
+    }
+
     /// Hands over messages; never waits. Errors hurt nobody.
     pub fn push(&mut self, piece: Piece) {
         let is_memory = matches!(piece, Piece::Bytes(_));

@@ -1,0 +1,155 @@
+//! One worker of a script: what it does, and what it was sent.
+
+use super::*;
+
+/// A slot in a script.
+pub(crate) struct Slot<'t> {
+    pub(super) t: &'t mut Script,
+    pub(crate) worker: WorkerId,
+    pub(crate) generation: Generation,
+}
+
+/// The first line of a worker that takes one job at a time, in turn.
+pub(crate) const READY: &str = r#"{"method":"ready","params":{"concurrency":1,"prefetch":true}}"#;
+
+impl Slot<'_> {
+    // What it does.
+
+    /// The process that was asked for is there.
+    pub(crate) fn starts(&mut self) -> &mut Self {
+        let generation = self.is_asked_for();
+        let worker = self.worker;
+        self.t.orders.workers.insert(worker, Sent { generation, ..Sent::default() });
+        self.generation = generation;
+        self.t.turn(vec![Event::Spawned { worker, generation, pid: 4711 }]);
+        self
+    }
+
+    pub(crate) fn cannot_start(&mut self, fault: SpawnFault) {
+        let (generation, worker) = (self.is_asked_for(), self.worker);
+        self.t.turn(vec![Event::SpawnFailed { worker, generation, fault, message: "no such program".into() }]);
+    }
+
+    fn is_asked_for(&mut self) -> Generation {
+        let actions = &mut self.t.orders.actions;
+        let at =
+            actions.iter().position(|action| matches!(action, Action::Spawn { worker, .. } if *worker == self.worker));
+        match at.map(|at| actions.remove(at)) {
+            Some(Action::Spawn { generation, .. }) => generation,
+            _ => panic!("no process is asked for in slot {}; but {actions:?}", self.worker.0),
+        }
+    }
+
+    pub(crate) fn says(&mut self, line: &str) -> &mut Self {
+        self.writes(format!("{line}\n").as_bytes())
+    }
+
+    pub(crate) fn writes(&mut self, bytes: &[u8]) -> &mut Self {
+        let (worker, generation) = (self.worker, self.generation);
+        self.t.turn(vec![Event::Output { worker, generation, bytes }]);
+        self
+    }
+
+    pub(crate) fn answers(&mut self, name: &str) -> &mut Self {
+        let line = format!(r#"{{"jsonrpc":"2.0","id":{},"result":"{name}"}}"#, self.wire_id(name));
+        self.says(&line)
+    }
+
+    /// Answers them all at once, each with a result of this many bytes.
+    pub(crate) fn answers_all(&mut self, names: &[&str], bytes: usize) -> &mut Self {
+        let result = "x".repeat(bytes);
+        let lines = names.iter().map(|name| format!("{{\"id\":{},\"result\":\"{result}\"}}\n", self.wire_id(name)));
+        let lines: String = lines.collect();
+        self.writes(lines.as_bytes())
+    }
+
+    pub(crate) fn fails(&mut self, name: &str) -> &mut Self {
+        let line = format!(r#"{{"id":{},"error":{{"code":-32000,"message":"bad"}}}}"#, self.wire_id(name));
+        self.says(&line)
+    }
+
+    /// Answers that it stopped a job; `begun` tells whether it had begun it.
+    pub(crate) fn answers_cancelled(&mut self, name: &str, begun: bool) -> &mut Self {
+        let id = self.wire_id(name);
+        let error = format!(r#"{{"code":-32800,"message":"cancelled","data":{{"begun":{begun}}}}}"#);
+        self.says(&format!(r#"{{"id":{id},"error":{error}}}"#))
+    }
+
+    pub(crate) fn wire_id(&self, name: &str) -> u64 {
+        self.t.orders.workers[&self.worker].wire_ids[name]
+    }
+
+    pub(crate) fn closes_stdout(&mut self) -> &mut Self {
+        let (worker, generation) = (self.worker, self.generation);
+        self.t.turn(vec![Event::StdoutClosed { worker, generation }]);
+        self
+    }
+
+    pub(crate) fn dies_by(&mut self, signal: i32) {
+        self.ends(ExitStatus::Signal(signal), 0);
+    }
+
+    pub(crate) fn exits(&mut self, code: i32) {
+        self.ends(ExitStatus::Code(code), 0);
+    }
+
+    /// Dies of a signal, having read nothing from this job's request on.
+    pub(crate) fn dies_before_reading(&mut self, name: &str, signal: i32) {
+        let sent = &self.t.orders.workers[&self.worker];
+        let unread = sent.bytes - sent.begins_at[name];
+        self.ends(ExitStatus::Signal(signal), unread);
+    }
+
+    fn ends(&mut self, status: ExitStatus, unread: usize) {
+        let (worker, generation) = (self.worker, self.generation);
+        self.t.turn(vec![Event::Exited { worker, generation, status, unread }]);
+    }
+
+    // What it is ordered, or sent.
+
+    /// It was sent exactly this.
+    pub(crate) fn gets(&mut self, expected: &[&str]) -> &mut Self {
+        let sent = self.t.orders.workers.get_mut(&self.worker).expect("it is there");
+        let found = std::mem::take(&mut sent.unmentioned);
+        assert_eq!(found, expected, "what worker {} was sent", self.worker.0);
+        self
+    }
+
+    pub(crate) fn is_terminated(&mut self) -> &mut Self {
+        let order = self.takes(|action| matches!(action, Action::Terminate { .. }));
+        assert!(order, "worker {} is not asked to end; but {:?}", self.worker.0, self.t.orders.actions);
+        self
+    }
+
+    pub(crate) fn is_killed(&mut self) -> &mut Self {
+        let order = self.takes(|action| matches!(action, Action::Kill { .. }));
+        assert!(order, "worker {} is not killed; but {:?}", self.worker.0, self.t.orders.actions);
+        self
+    }
+
+    pub(crate) fn is_probed(&mut self) -> &mut Self {
+        assert!(self.takes(|action| matches!(action, Action::Probe { .. })), "nobody looks what it has read");
+        self
+    }
+
+    /// Its standard input is closed.
+    pub(crate) fn hangs_up(&mut self) -> &mut Self {
+        let order = self.takes(|action| matches!(action, Action::CloseStdin { .. }));
+        assert!(order, "the input of worker {} stays open; but {:?}", self.worker.0, self.t.orders.actions);
+        self
+    }
+
+    fn takes(&mut self, kind: impl Fn(&Action) -> bool) -> bool {
+        let whose = (self.worker, self.generation);
+        self.t.take(|action| {
+            let (Action::Terminate { worker, generation }
+            | Action::Kill { worker, generation }
+            | Action::Probe { worker, generation }
+            | Action::CloseStdin { worker, generation }) = *action
+            else {
+                return false;
+            };
+            kind(action) && (worker, generation) == whose
+        })
+    }
+}

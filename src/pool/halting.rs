@@ -143,12 +143,14 @@ impl Pool {
             self.lose_flights(id, None, 0);
         }
         self.drop_input();
-        self.finish_run();
+        self.impatient = true;
+        self.finish_if_over();
     }
 
     /// Ends the run when nothing is owed and nothing lives.
     pub(super) fn finish_if_over(&mut self) {
-        let lives = |state: State| state.has_process() || state == State::Spawning;
+        // A process that was asked for is waited for in any case: it must be killed when it is there.
+        let lives = |state: State| state == State::Spawning || (state.has_process() && !self.impatient);
         let over = self.input != Reading::Open
             && self.jobs.len() == 0
             && !self.workers.iter().any(|worker| lives(worker.state));

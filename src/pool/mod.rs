@@ -120,6 +120,8 @@ pub struct Pool {
     exit: ExitCode,
     settled: bool,
     finished: bool,
+    /// Everything was killed and nothing that lives is waited for any longer.
+    impatient: bool,
 }
 
 /// Where the job list stands.
@@ -168,6 +170,7 @@ impl Pool {
             exit: ExitCode::Success,
             settled: true,
             finished: false,
+            impatient: false,
             config,
         }
     }

@@ -141,6 +141,8 @@ impl Pool {
             let id = self.workers[index].id;
             self.kill(id);
             self.lose_flights(id, None, 0);
+            // Its jobs have their records: what it still says counts for nothing.
+            self.workers[index].deaf = true;
         }
         self.drop_input();
         self.impatient = true;

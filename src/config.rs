@@ -128,6 +128,8 @@ pub enum Program {
         argv: Vec<OsString>,
         /// Variables to set for it.
         env: Vec<(OsString, OsString)>,
+        /// Whether it writes down which requests it has begun (`SPV_MARKS`): our own do.
+        marks_begun: bool,
     },
 }
 
@@ -187,6 +189,41 @@ pub struct Output {
     pub output_dir: Option<PathBuf>,
     /// Show what would run, run nothing.
     pub dry_run: bool,
+    /// The file of records that a later run can go on with (`--output`).
+    pub journal: Option<Journal>,
+    /// A table with GNU parallel's columns (`--joblog`).
+    pub joblog: Option<PathBuf>,
+}
+
+/// The file of records of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Journal {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Go on with what is in it; `None` begins anew.
+    pub resume: Option<Resume>,
+    /// When records are made safe against the machine's own death.
+    pub sync: Sync,
+}
+
+/// What a resumed run runs besides the jobs without a record (`--resume`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Resume {
+    /// Jobs that did not end ok (`--retry-failed`).
+    pub failed: bool,
+    /// Jobs that were running when an earlier run ended without a word (`--retry-unknown`).
+    pub unknown: bool,
+}
+
+/// When records are made safe against the machine's own death (`--sync`). They survive that of the process in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sync {
+    /// Before they are shown and count, as many as there are at a time.
+    Always,
+    /// Several times a second.
+    Batch,
+    /// When the system gets to it.
+    Never,
 }
 
 /// What standard output holds.

@@ -16,6 +16,7 @@
 //! | [`edge`] | the two threads that move bytes of standard input and output | decisions |
 //! | [`process`] | spawning, signalling, reaping, containment | policy |
 //! | [`worker`] | the built-in command worker, and `serve` for workers in Rust | [`pool`] |
+//! | [`journal`] | the file of records that a later run goes on with, and the marks of what is running | who runs again (that is [`pool`]) |
 //! | [`report`] | everything that consumes records | [`pool`], [`reactor`] |
 //! | [`shims`] | the embedded workers for Python's and Node's functions | the user's files |
 //! | [`run`](mod@run), [`dry_run`] | one invocation, before the reactor takes over | |
@@ -32,6 +33,7 @@ pub mod edge;
 pub mod exit;
 pub mod ids;
 pub mod job;
+pub mod journal;
 pub mod lock;
 pub mod pool;
 pub mod process;

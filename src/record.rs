@@ -1,7 +1,7 @@
 //! The record: how one job ended. The only thing reports see, the one line of `--json`, the row of the journal.
 
-use crate::ids::{Generation, WorkerId};
-use crate::job::UserId;
+use crate::ids::{Generation, JobId, WorkerId};
+use crate::job::{Fingerprint, UserId};
 use crate::time::Wall;
 use serde_json::value::RawValue;
 use std::fmt;
@@ -93,6 +93,10 @@ pub struct Record {
     pub line: Option<u64>,
     /// The job's `tags`, as given: a JSON array.
     pub tags: Option<Box<RawValue>>,
+    /// Its number in the list. Not in the JSON, where an id may stand in its place.
+    pub number: JobId,
+    /// What the job is the same as in other runs of the list: the member `job` of a journal.
+    pub content: Option<Fingerprint>,
     /// Set while the worker holds a file with the job's whole output open (`stdout_spill` in the result): whoever wants
     /// it opens it when the record is emitted. Not in the JSON.
     pub spill: Option<Spill>,

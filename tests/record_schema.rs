@@ -42,6 +42,8 @@ fn record(status: Status) -> Record {
         duration: if has_begun { Duration::from_micros(4_120) } else { Duration::ZERO },
         line: (status == Status::Invalid).then_some(3),
         tags: None,
+        number: supervisor::ids::JobId(1),
+        content: None,
         spill: None,
     }
 }

@@ -44,6 +44,8 @@ const WALLS: &[Wall] = &[
     shell("edge", &[]),
     // The one word that a failed start has in common with the core: whether another try may help.
     shell("process", &["status", "pool::SpawnFault"]),
+    // `pool::Entrusted` is plain data.
+    shell("journal", &["config", "edge", "ids", "job", "record", "pool::Entrusted"]),
     shell("worker", &["status", "protocol", "process"]),
     // Plain data of a run, and the threads that write; no decisions.
     shell(
@@ -65,7 +67,10 @@ const WALLS: &[Wall] = &[
     ),
     shell(
         "reactor",
-        &["config", "drive", "edge", "exit", "ids", "job", "pool", "process", "record", "report", "status", "time"],
+        &[
+            "config", "drive", "edge", "exit", "ids", "job", "journal", "pool", "process", "record", "report",
+            "status", "time",
+        ],
     ),
     // Between the command line and the reactor: one invocation.
     shell("run", &["config", "dry_run", "exit", "process", "reactor", "report"]),

@@ -71,7 +71,7 @@ impl Session {
         args.push(pipe.0.as_raw_fd().to_string().into());
         args.push("--".into());
         args.extend(argv.iter().cloned());
-        let spec = SpawnSpec { args: &args, inherit_fd: Some(pipe.0.as_fd()), ..SpawnSpec::new(&own) };
+        let spec = SpawnSpec { args: &args, inherit: &[pipe.0.as_fd()], ..SpawnSpec::new(&own) };
         let Spawned { pid, stdin, stdout, stderr } = process::spawn(&spec)?;
         Ok(Session {
             process: Live::new(pid),

@@ -91,6 +91,34 @@ pub(super) struct OutputArgs {
     /// Keep outputs above --max-output as files here
     #[arg(long, value_name = "DIR")]
     pub(super) output_dir: Option<PathBuf>,
+    /// Keep the records in this file, one JSON record a line, so that --resume can go on with it
+    ///
+    /// Whatever standard output holds. A record is in the file before its job is shown as ended, whoever is killed when.
+    /// While the run lasts, FILE.running beside it says what is running, and keeps a second run from the same file.
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) output: Option<PathBuf>,
+    /// Run only the jobs that have no record in the file of --output, and append theirs
+    ///
+    /// Jobs are known by what they are and by their id, wherever they stand: the list may be edited, reordered, extended.
+    /// Jobs that were stopped or skipped run again. Jobs that were running when the last run was killed are told apart
+    /// (outcome unknown) and get a record that says so, unless --retry-unknown lets them run again.
+    #[arg(long)]
+    pub(super) resume: bool,
+    /// As --resume, and run the jobs that did not end ok again
+    #[arg(long)]
+    pub(super) retry_failed: bool,
+    /// As --resume, and run the jobs of unknown outcome again; the default with --retries above 0
+    #[arg(long)]
+    pub(super) retry_unknown: bool,
+    /// When the records of --output are safe on the disk: always, batch, none
+    ///
+    /// They survive the death of supervisor in any case; this is about the machine's. always: before a job counts as ended,
+    /// as many at a time as there are; batch: five times a second; none: when the system gets to it.
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = SyncArg::Batch)]
+    pub(super) sync: SyncArg,
+    /// Write a line for each job in the columns of GNU parallel's job log
+    #[arg(long, value_name = "FILE")]
+    pub(super) joblog: Option<PathBuf>,
     /// Whether a progress line is drawn; auto is on a terminal, outside CI
     #[arg(long, value_name = "WHEN", value_enum, default_value_t = WhenArg::Auto)]
     pub(super) progress: WhenArg,
@@ -112,6 +140,17 @@ pub(super) enum FormatArg {
     Text,
     /// One record a line.
     Json,
+}
+
+/// `--sync`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum SyncArg {
+    /// Before they count.
+    Always,
+    /// Several times a second.
+    Batch,
+    /// When the system gets to it.
+    None,
 }
 
 /// `auto`, `always`, `never`.

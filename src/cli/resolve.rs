@@ -3,12 +3,13 @@
 
 use super::UsageError;
 use super::args::{InputArg, NoJobsArg, SpawnArgs, TargetArgs};
-use super::options::{FailingArgs, OutputArgs, WhenArg};
+use super::options::{FailingArgs, OutputArgs, SyncArg, WhenArg};
 use super::settle::is_json;
 use super::values::Workers;
 use super::words;
 use crate::config::{
-    Config, Failures, Format, Halt, Input, InputFormat, Launch, Output, PoolConfig, Program, Source, Target, When,
+    Config, Failures, Format, Halt, Input, InputFormat, Journal, Launch, Output, PoolConfig, Program, Resume, Source,
+    Sync, Target, When,
 };
 use crate::job::Template;
 use crate::protocol::mcp;
@@ -44,6 +45,7 @@ pub(super) fn resolve(
         init.splice(0..0, mcp::handshake());
     }
     let format = if is_json(&output) { Format::Json } else { Format::Text };
+    let journal = journal(&output, failing.retries)?;
     let builtin = || builtin_args(running.concurrency, failing.grace, &output, format);
     let (target, program, announces_ready) = worker(target, running.concurrency, builtin)?;
     Ok(Config {
@@ -65,7 +67,7 @@ pub(super) fn resolve(
             restart_window: running.restart_window,
             max_message: running.max_message,
             max_output: output.max_output,
-            labels: output.tag,
+            labels: output.tag || output.joblog.is_some(),
             fail_on_no_jobs: jobs.no_jobs == NoJobsArg::Fail,
             seed: machine.seed,
         },
@@ -88,6 +90,8 @@ pub(super) fn resolve(
             max_output: output.max_output,
             output_dir: output.output_dir,
             dry_run: jobs.dry_run,
+            journal,
+            joblog: output.joblog,
         },
     })
 }
@@ -112,7 +116,11 @@ fn worker(
     if let Some(launch) = functions {
         let launch = launch.map_err(UsageError::new)?;
         let default = launch.default_method.map(String::into_boxed_str);
-        return Ok((Target::Function { default }, Program::Guarded { argv: launch.argv, env: launch.env }, true));
+        return Ok((
+            Target::Function { default },
+            Program::Guarded { argv: launch.argv, env: launch.env, marks_begun: true },
+            true,
+        ));
     }
     let target = if args.command.is_empty() {
         Target::Shell
@@ -129,7 +137,8 @@ fn program(line: &str, option: &str) -> Result<Program, UsageError> {
     if argv.is_empty() {
         return Err(UsageError::new(format!("{option} needs a program, as in {option} 'node server.mjs'")));
     }
-    Ok(Program::Guarded { argv: argv.into_iter().map(OsString::from).collect(), env: Vec::new() })
+    let argv = argv.into_iter().map(OsString::from).collect();
+    Ok(Program::Guarded { argv, env: Vec::new(), marks_begun: false })
 }
 
 /// What follows `supervisor worker`.
@@ -163,6 +172,28 @@ fn source(file: Option<&Path>, arguments: Option<Vec<OsString>>) -> Result<Sourc
         (Some(file), None) if file.as_os_str() == "-" => Ok(Source::Stdin),
         (Some(file), None) => Ok(Source::File(file.into())),
         (None, None) => Ok(Source::Stdin),
+    }
+}
+
+/// The journal, and what of it is gone on with.
+fn journal(output: &OutputArgs, retries: u32) -> Result<Option<Journal>, UsageError> {
+    let resumes = output.resume || output.retry_failed || output.retry_unknown;
+    let resume = Resume { failed: output.retry_failed, unknown: output.retry_unknown || retries > 0 };
+    match &output.output {
+        Some(path) if path.as_os_str() == "-" => {
+            Err(UsageError::new("--output takes a file; records on standard output are --json".into()))
+        }
+        Some(path) => Ok(Some(Journal {
+            path: path.clone(),
+            resume: resumes.then_some(resume),
+            sync: match output.sync {
+                SyncArg::Always => Sync::Always,
+                SyncArg::Batch => Sync::Batch,
+                SyncArg::None => Sync::Never,
+            },
+        })),
+        None if resumes => Err(UsageError::new("--resume needs --output FILE, the records to go on with".into())),
+        None => Ok(None),
     }
 }
 

@@ -102,7 +102,7 @@ fn commands() {
 fn functions_and_programs() {
     let config =
         spawn("--worker 'node \"my server.mjs\" -v' --init '{\"method\":\"a\"}' --init '{\"method\":\"b\",\"id\":1}'");
-    let Program::Guarded { argv, env } = &config.launch.program else { panic!("{:?}", config.launch) };
+    let Program::Guarded { argv, env, .. } = &config.launch.program else { panic!("{:?}", config.launch) };
     assert_eq!(argv, &["node", "my server.mjs", "-v"]);
     assert!(env.is_empty() && !config.pool.announces_ready);
     assert_eq!(config.pool.init.len(), 2);

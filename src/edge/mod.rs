@@ -7,6 +7,7 @@
 //! that a direct path (a pipe that can be polled) may replace one.
 
 mod copy;
+mod durable;
 mod fault;
 mod input;
 mod output;
@@ -15,8 +16,9 @@ mod thread;
 mod wake;
 mod writer;
 
+pub use durable::{Durable, Syncing};
 pub use fault::fault_text;
 pub use input::{Chunk, Input, InputEvent};
-pub use output::{LOW_WATER_BYTES, Output, Piece};
+pub use output::{LOW_WATER_BYTES, Output, Piece, Way};
 pub use standard::{Standard, is_open_at_start, take_copy};
 pub use wake::Wake;

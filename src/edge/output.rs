@@ -51,6 +51,24 @@ impl Piece {
     }
 }
 
+/// Where pieces can be handed over.
+pub trait Way {
+    /// An empty buffer, used before where there is one.
+    fn buffer(&mut self) -> Vec<u8>;
+    /// Hands over a piece; never waits.
+    fn push(&mut self, piece: Piece);
+}
+
+impl Way for Output {
+    fn buffer(&mut self) -> Vec<u8> {
+        Output::buffer(self)
+    }
+
+    fn push(&mut self, piece: Piece) {
+        Output::push(self, piece);
+    }
+}
+
 /// One descriptor that is written to in the background.
 ///
 /// After the first failure everything pushed is dropped and [`Output::error`] says why.

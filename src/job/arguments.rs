@@ -11,6 +11,7 @@ pub fn from_arguments(words: &[OsString]) -> Vec<Job> {
         id: UserId::Number(number),
         call: Call::Line(word.as_encoded_bytes().into()),
         options: None,
+        past: None,
     };
     (1..).zip(words).map(job).collect()
 }

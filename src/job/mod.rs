@@ -5,6 +5,7 @@ mod array;
 mod buffer;
 mod detect;
 mod elements;
+mod fingerprint;
 mod json;
 mod label;
 mod lines;
@@ -18,7 +19,8 @@ mod tests;
 pub mod units;
 
 pub use arguments::from_arguments;
+pub use fingerprint::Fingerprint;
 pub use label::LABEL_BYTES_MAX;
-pub use model::{Argument, Call, Command, Invalid, Job, JobOptions, UserId};
+pub use model::{Argument, Call, Command, Invalid, Job, JobOptions, Past, UserId};
 pub use reader::{EXCERPT_BYTES_MAX, End, Entry, LINE_BYTES_MAX_DEFAULT, Reader};
 pub use template::{Template, TemplateError};

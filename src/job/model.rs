@@ -1,5 +1,6 @@
 //! The job as a value.
 
+use super::fingerprint::Fingerprint;
 use crate::ids::JobId;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -49,6 +50,17 @@ pub struct Job {
     pub call: Call,
     /// What was asked for this job alone; none for most jobs.
     pub options: Option<Box<JobOptions>>,
+    /// What ties it to earlier runs; none without a journal.
+    pub past: Option<Box<Past>>,
+}
+
+/// What ties a job to the earlier and later runs of its list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Past {
+    /// What the job is the same as.
+    pub content: Fingerprint,
+    /// How often it was begun in earlier runs that ended before its outcome was known.
+    pub attempts: u32,
 }
 
 /// What a job asks for, before the run's target gives it its full meaning.

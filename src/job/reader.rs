@@ -170,7 +170,7 @@ impl Reader {
     pub(super) fn job(&mut self, id: Option<UserId>, call: Call, options: Option<Box<JobOptions>>) -> Step {
         self.count += 1;
         let id = id.unwrap_or(UserId::Number(self.count));
-        Step::Entry(Entry::Job(Job { number: JobId(self.count), id, call, options }))
+        Step::Entry(Entry::Job(Job { number: JobId(self.count), id, call, options, past: None }))
     }
 
     /// Counts a fault and hands it out.

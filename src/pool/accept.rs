@@ -31,6 +31,25 @@ impl Pool {
     }
 
     pub(super) fn accept(&mut self, job: Job) {
+        let attempts = job.past.as_deref().map_or(0, |past| past.attempts);
+        if attempts > 0 {
+            let id = job.id.to_string();
+            self.notice(Notice::Warning {
+                message: format!("job {id}: outcome unknown, it was running when an earlier run ended; it runs again"),
+            });
+        }
+        self.admit(job, attempts);
+    }
+
+    /// Takes in a job whose outcome in an earlier run nobody knows: its record says so.
+    pub(super) fn accept_unknown(&mut self, job: Job) {
+        let attempts = job.past.as_deref().map_or(0, |past| past.attempts);
+        self.stats.accepted += 1;
+        let key = self.enter(job, attempts);
+        self.finish_unknown(key, attempts);
+    }
+
+    fn admit(&mut self, job: Job, attempts: u32) {
         self.stats.accepted += 1;
         let fault = if self.stop > Stop::Running {
             Some((Status::Skipped, self.stop.cause()))
@@ -42,21 +61,30 @@ impl Pool {
             None
         };
         let number = job.number;
-        let bytes = weight(&job);
         let needs = job.options.as_ref().map(|options| options.needs.clone()).unwrap_or_default();
         if !needs.is_empty() && !self.needs.used() {
             self.needs.begin(self.jobs.iter().map(|(_, entry)| entry.job.id.clone()));
         }
+        let key = self.enter(job, attempts);
+        match fault {
+            Some((status, why)) => self.finish_unrun(key, status, &why),
+            None if needs.is_empty() => self.make_ready(key),
+            None => self.block(key, number, &needs),
+        }
+    }
+
+    /// From here on the job is owed a record.
+    fn enter(&mut self, job: Job, attempts: u32) -> JobKey {
         if self.needs.used() {
             self.needs.accepted(&job.id);
         }
-        let state = JobState::Blocked(0);
+        let (number, bytes) = (job.number, weight(&job));
         let key = self.jobs.insert(JobEntry {
             job,
-            attempts: 0,
+            attempts,
             suspect: false,
             granted: false,
-            state,
+            state: JobState::Blocked(0),
             bytes,
             retry_at: None,
             last: None,
@@ -64,11 +92,7 @@ impl Pool {
         if let Some(order) = &mut self.order {
             order.accept(number, Some(key));
         }
-        match fault {
-            Some((status, why)) => self.finish_unrun(key, status, &why),
-            None if needs.is_empty() => self.make_ready(key),
-            None => self.block(key, number, &needs),
-        }
+        key
     }
 
     fn block(&mut self, key: JobKey, number: JobId, needs: &[UserId]) {

@@ -1,7 +1,8 @@
 //! What the core wants done: orders, in the imperative.
 
 use crate::exit::ExitCode;
-use crate::ids::{Generation, WorkerId};
+use crate::ids::{Generation, JobId, WorkerId};
+use crate::job::Fingerprint;
 use crate::record::Record;
 use crate::status::ExitStatus;
 
@@ -23,6 +24,13 @@ pub enum Action {
         generation: Generation,
         /// Whole lines.
         bytes: Vec<u8>,
+    },
+    /// Note for later runs, before anything else is sent, that a worker is about to have this job. Only of jobs with a past.
+    Entrust(Entrusted),
+    /// The note of [`Action::Entrust`] is void: no worker has the job, and it will be given out again or get its record.
+    TakeBack {
+        /// The job's number in the list.
+        number: JobId,
     },
     /// Close a worker's standard input once all that was sent is written.
     CloseStdin {
@@ -85,6 +93,8 @@ impl Action {
             | Action::Probe { worker, generation } => Some((worker, generation)),
             // A slot that is to be filled has no process yet; the others name none.
             Action::Spawn { .. }
+            | Action::Entrust(_)
+            | Action::TakeBack { .. }
             | Action::SendGuest { .. }
             | Action::DropGuest { .. }
             | Action::Emit(_)
@@ -93,6 +103,25 @@ impl Action {
             | Action::Finish(_) => None,
         }
     }
+}
+
+/// Which job a worker is about to have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Entrusted {
+    /// The job's number in the list.
+    pub number: JobId,
+    /// What the job is the same as in other runs.
+    pub content: Fingerprint,
+    /// [`Fingerprint::instance`] of its record's id.
+    pub instance: u64,
+    /// Which attempt this is, those of earlier runs included.
+    pub attempt: u32,
+    /// The worker's slot.
+    pub worker: WorkerId,
+    /// The id of the request, from 0 for each process.
+    pub request: u64,
+    /// The worker notes itself which requests it has begun; otherwise it has begun this one as soon as it is sent.
+    pub tells_begun: bool,
 }
 
 /// Something the user may want to be told on standard error while the run goes on.

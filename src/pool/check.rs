@@ -16,7 +16,8 @@ impl Pool {
         self.check_jobs();
         self.check_workers();
         self.check_deadlines();
-        assert_eq!(self.stats.accepted, self.stats.done() + self.jobs.len() as u64, "every job is open or ended");
+        let ended = self.stats.before + self.stats.done();
+        assert_eq!(self.stats.accepted, ended + self.jobs.len() as u64, "every job is open or ended");
     }
 
     fn check_jobs(&self) {
@@ -36,7 +37,9 @@ impl Pool {
             blocked += usize::from(matches!(entry.state, JobState::Blocked(_)));
             assert_eq!(entry.retry_at.is_some(), entry.state == JobState::Delayed);
             let own = entry.job.options.as_ref().and_then(|options| options.retries);
-            assert!(entry.attempts <= 1 + own.unwrap_or(self.config.retries), "no attempt more than allowed");
+            let before = entry.job.past.as_deref().map_or(0, |past| past.attempts);
+            let allowed = 1 + own.unwrap_or(self.config.retries).max(before);
+            assert!(entry.attempts <= allowed, "no attempt more than allowed");
         }
         assert_eq!((bytes, delayed, blocked), (self.queued_bytes, self.delayed, self.needs.blocked()));
     }

@@ -6,7 +6,7 @@ use super::flight::Cancel;
 use super::job_table::{JobKey, JobState};
 use super::stop::Stop;
 use super::worker::{BACKLOG_BYTES_MAX, State};
-use super::{Action, Pool, Reading, request};
+use super::{Action, Entrusted, Pool, Reading, request};
 use crate::ids::WorkerId;
 use crate::protocol::encode;
 
@@ -109,6 +109,17 @@ impl Pool {
         worker.flights.get_mut(wire_id).expect("just pushed").end_offset = worker.sent + worker.outgoing.len() as u64;
         worker.jobs_sent += 1;
         let generation = worker.generation;
+        if let Some(past) = entry.job.past.as_deref() {
+            self.actions.push_back(Action::Entrust(Entrusted {
+                number: entry.job.number,
+                content: past.content,
+                instance: past.content.instance(&entry.job.id.to_string()),
+                attempt: entry.attempts,
+                worker: id,
+                request: wire_id,
+                tells_begun: worker.tells_begun,
+            }));
+        }
         self.open_requests += 1;
         self.hand_locks_over(key, id, generation, wire_id);
         self.begin_flights(id);

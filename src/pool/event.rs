@@ -2,6 +2,7 @@
 
 use crate::ids::{Generation, WorkerId};
 use crate::job::{Invalid, Job};
+use crate::record::Status;
 use crate::status::ExitStatus;
 
 /// Something that happened outside the core.
@@ -11,6 +12,15 @@ use crate::status::ExitStatus;
 pub enum Event<'a> {
     /// A job was read from the list.
     JobArrived(Job),
+    /// A job was read that has its record from an earlier run.
+    JobEndedBefore {
+        /// The job.
+        job: Job,
+        /// What the record says.
+        status: Status,
+    },
+    /// A job was read that was running when an earlier run ended, and that may not be run again. It gets its record now.
+    JobUnknown(Job),
     /// A piece of the list is no job.
     JobInvalid(Invalid),
     /// The list has ended; `error` says why when it did not end well.

@@ -53,7 +53,7 @@ mod stats;
 mod stop;
 mod worker;
 
-pub use action::{Action, Notice};
+pub use action::{Action, Entrusted, Notice};
 pub use event::{Event, SpawnFault};
 pub use stats::{Joined, Running, Stats};
 
@@ -189,6 +189,8 @@ impl Pool {
         self.settled = false;
         match event {
             Event::JobArrived(job) => self.accept(job),
+            Event::JobEndedBefore { job, status } => self.ended_before(job, status),
+            Event::JobUnknown(job) => self.accept_unknown(job),
             Event::JobInvalid(invalid) => self.accept_invalid(invalid),
             Event::InputClosed { error } => self.input_closed(error),
             Event::OutputBacklog { bytes } => self.output_is_behind = bytes > accept::OUTPUT_BACKLOG_BYTES_MAX,

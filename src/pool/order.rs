@@ -25,6 +25,8 @@ pub(super) struct Order {
 enum Slot {
     Pending(Option<JobKey>),
     Held(Box<Record>),
+    /// Its record left in an earlier run.
+    Passed,
 }
 
 impl Default for Order {
@@ -46,8 +48,18 @@ impl Order {
         self.slots[(number.0 - self.next.0) as usize] = Slot::Held(record);
     }
 
+    /// The next job of the list has its record already.
+    pub(super) fn pass(&mut self, number: JobId) {
+        self.accept(number, None);
+        *self.slots.back_mut().expect("just added") = Slot::Passed;
+    }
+
     /// The next record that may leave.
     pub(super) fn release(&mut self) -> Option<Box<Record>> {
+        while let Some(Slot::Passed) = self.slots.front() {
+            self.slots.pop_front();
+            self.next.0 += 1;
+        }
         if !matches!(self.slots.front()?, Slot::Held(_)) {
             return None;
         }
@@ -61,7 +73,7 @@ impl Order {
     pub(super) fn head(&self) -> Option<JobKey> {
         match self.slots.front()? {
             Slot::Pending(key) => *key,
-            Slot::Held(_) => None,
+            Slot::Held(_) | Slot::Passed => None,
         }
     }
 

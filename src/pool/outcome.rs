@@ -8,7 +8,7 @@ use super::stop::{self, Stop};
 use super::{Action, Pool};
 use crate::exit::ExitCode;
 use crate::ids::{JobId, WorkerId};
-use crate::job::{Invalid, UserId};
+use crate::job::{Invalid, Job, UserId};
 use crate::protocol::{Outcome, encode};
 use crate::record::{Record, Spill, Status};
 use crate::status::ExitStatus;
@@ -18,6 +18,10 @@ use std::time::Duration;
 
 /// The longest delay between two attempts.
 const RETRY_DELAY_MAX: Duration = Duration::from_secs(3600);
+
+/// What a record says of a job that nobody can say more of.
+const OUTCOME_UNKNOWN: &str =
+    "outcome unknown: it was running when an earlier run ended without a word; --retry-unknown runs it again";
 
 impl Pool {
     /// Ends a request: a second attempt, or the record. A flight whose record was made before only ends.
@@ -62,7 +66,16 @@ impl Pool {
     fn not_begun(&mut self, key: JobKey) {
         let entry = self.jobs.get_mut(key);
         entry.attempts -= 1;
+        self.take_back(key);
         if self.stop > Stop::Running { self.finish_waiting(key) } else { self.put_back(key) }
+    }
+
+    /// No worker has it any more and it has no record: a journal forgets who had it.
+    fn take_back(&mut self, key: JobKey) {
+        let job = &self.jobs.get(key).job;
+        if job.past.is_some() {
+            self.actions.push_back(Action::TakeBack { number: job.number });
+        }
     }
 
     /// The job will not be begun (again), because the run is being stopped. If it was tried before, that counts.
@@ -83,6 +96,7 @@ impl Pool {
 
     /// Another attempt, after a delay that doubles with each, half of it by chance so that many do not come at once.
     fn retry_later(&mut self, key: JobKey) {
+        self.take_back(key);
         let entry = self.jobs.get_mut(key);
         let base = self.config.retry_delay;
         if base.is_zero() {
@@ -129,6 +143,11 @@ impl Pool {
 
     /// The record of a job that was never begun.
     pub(super) fn finish_unrun(&mut self, key: JobKey, status: Status, why: &str) {
+        let attempts = self.jobs.get(key).attempts;
+        if status == Status::Skipped && attempts > 0 {
+            // What it did in an earlier run is as unknown as before.
+            return self.finish_unknown(key, attempts);
+        }
         let mut record = blank(status);
         record.error = Some(raw(&json!({"message": why})));
         self.finish(key, record);
@@ -142,8 +161,36 @@ impl Pool {
         }
         record.tags = entry.job.options.and_then(|options| options.tags);
         record.id = entry.job.id;
+        record.content = entry.job.past.map(|past| past.content);
         self.just_ended.push_back((record.id.clone(), record.status == Status::Ok));
         self.emit(entry.job.number, record);
+    }
+
+    /// The job was running when an earlier run ended, and may not be run again.
+    pub(super) fn finish_unknown(&mut self, key: JobKey, attempts: u32) {
+        let mut record = blank(Status::Crashed);
+        record.error = Some(raw(&json!({"message": OUTCOME_UNKNOWN, "data": {"outcome": "unknown"}})));
+        record.attempts = attempts;
+        self.finish(key, record);
+    }
+
+    /// The job has its record from an earlier run, which counts for what follows from it.
+    pub(super) fn ended_before(&mut self, job: Job, status: Status) {
+        self.stats.accepted += 1;
+        self.stats.before += 1;
+        let ok = status == Status::Ok;
+        if !ok {
+            self.stats.before_not_ok += 1;
+            self.exit = self.exit.max(ExitCode::JobsFailed);
+        }
+        if self.needs.used() {
+            self.needs.accepted(&job.id);
+        }
+        self.just_ended.push_back((job.id, ok));
+        if let Some(order) = &mut self.order {
+            order.pass(job.number);
+        }
+        self.release_in_order();
     }
 
     /// The record of something that is no job.
@@ -158,7 +205,8 @@ impl Pool {
         self.emit(invalid.number, record);
     }
 
-    fn emit(&mut self, number: JobId, record: Box<Record>) {
+    fn emit(&mut self, number: JobId, mut record: Box<Record>) {
+        record.number = number;
         self.stats.ended[record.status as usize] += 1;
         match record.status {
             Status::Ok => {}
@@ -170,15 +218,19 @@ impl Pool {
             None => self.give_out(record),
             Some(order) => {
                 order.hold(number, record);
-                while let Some(record) = self.order.as_mut().and_then(super::order::Order::release) {
-                    self.give_out(record);
-                }
+                self.release_in_order();
             }
         }
         // The record first: what follows from a failure is told after it.
         if !ok {
             let reason = stop::after_failures(self.config.halt, self.stats.not_ok(), self.stats.done());
             self.halt(reason);
+        }
+    }
+
+    fn release_in_order(&mut self) {
+        while let Some(record) = self.order.as_mut().and_then(super::order::Order::release) {
+            self.give_out(record);
         }
     }
 
@@ -241,6 +293,8 @@ fn blank(status: Status) -> Box<Record> {
         duration: Duration::ZERO,
         line: None,
         tags: None,
+        number: JobId(0),
+        content: None,
         spill: None,
     })
 }

@@ -114,6 +114,7 @@ mod tests {
         (1..=count)
             .map(|number| {
                 let job = Job {
+                    past: None,
                     number: JobId(number),
                     id: UserId::Number(number),
                     call: Call::Line((*b"x").into()),

@@ -295,6 +295,7 @@ impl Pool {
         // One that runs more at a time than is asked of it would begin what was only sent ahead.
         worker.takes_in_turn = params.prefetch && own <= allowed;
         worker.takes_batches = params.batch;
+        worker.tells_begun = worker.takes_in_turn && params.marks;
         worker.shown_pid = params.pid.unwrap_or(worker.pid);
         if worker.state == State::Starting {
             self.begin_initialising(id);

@@ -11,6 +11,10 @@ use std::time::Duration;
 pub struct Stats {
     /// Jobs read from the list so far, invalid ones included.
     pub accepted: u64,
+    /// Those of them that have their record from an earlier run.
+    pub before: u64,
+    /// Those of these that did not end `ok`.
+    pub before_not_ok: u64,
     /// Ended jobs by status, in the order of [`Status::ALL`].
     pub ended: [u64; Status::ALL.len()],
     /// Jobs that are running now.

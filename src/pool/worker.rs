@@ -72,6 +72,8 @@ pub(super) struct Worker {
     pub(super) init_left_open: Option<usize>,
     /// It takes jobs strictly in turn, so some may be sent ahead.
     pub(super) takes_in_turn: bool,
+    /// It takes them in turn and writes down which it has begun, for whoever comes after us.
+    pub(super) tells_begun: bool,
     /// It takes arrays of requests.
     pub(super) takes_batches: bool,
     /// It has said `ready`, so it knows this protocol and its notifications.
@@ -129,6 +131,7 @@ impl Worker {
             concurrency: 1,
             init_left_open: None,
             takes_in_turn: false,
+            tells_begun: false,
             takes_batches: false,
             announced: false,
             stateless: false,

@@ -1,6 +1,6 @@
 //! The guard: a small process between the supervisor and a program that knows nothing of being supervised.
 //!
-//! `supervisor guard --lifeline FD -- PROGRAM ARGS...` starts the program with descriptors 0, 1 and 2 untouched, keeps no
+//! `supervisor guard [--lifeline FD] [--hold FD | --pass FD] -- PROGRAM ARGS...` starts the program with descriptors 0, 1 and 2 untouched, keeps no
 //! copy of them, and adopts every orphan below it. It ends as the program ends, after all that the program left behind
 //! is killed. When the lifeline ends, the supervisor is gone: everything is killed at once. It does not understand the
 //! protocol and decides nothing.
@@ -13,6 +13,7 @@ use super::spawn::SpawnError;
 use super::{Live, Reaper};
 use crate::pool::SpawnFault;
 use crate::status::ExitStatus;
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
@@ -33,31 +34,48 @@ const SHORTAGE_PAUSE_MS: u16 = 50;
 /// Runs a guard by its command line, without program name and subcommand: `--lifeline FD -- PROGRAM ARGS...`. To be
 /// called first thing in the process, before there are threads.
 pub fn main_from_args(args: &[OsString]) -> ! {
-    let (lifeline, argv) = match args {
-        [flag, fd, dashes, argv @ ..] if flag == "--lifeline" && dashes == "--" => match descriptor(fd) {
-            Some(lifeline) => (Some(lifeline), argv),
-            None => end_like(complain(&format!("guard: the lifeline {fd:?} is not an open descriptor"), GUARD_FAILED)),
-        },
-        [dashes, argv @ ..] if dashes == "--" => (None, argv),
-        _ => (None, [].as_slice()),
-    };
-    if argv.is_empty() {
-        end_like(complain("guard: expected [--lifeline FD] -- PROGRAM ARGS...", 2));
+    let mut belongings = Belongings::default();
+    let mut rest = args;
+    while let [flag, fd, after @ ..] = rest {
+        let place = match flag.to_str() {
+            Some("--lifeline") => &mut belongings.lifeline,
+            Some("--hold") => &mut belongings.held,
+            Some("--pass") => &mut belongings.passed,
+            _ => break,
+        };
+        *place = descriptor(fd);
+        if place.is_none() {
+            end_like(complain(&format!("guard: {flag:?} {fd:?} is not an open descriptor"), GUARD_FAILED));
+        }
+        rest = after;
     }
-    end_like(main(lifeline, argv))
+    match rest {
+        [dashes, argv @ ..] if dashes == "--" && !argv.is_empty() => end_like(main(belongings, argv)),
+        _ => end_like(complain("guard: expected [--lifeline FD] [--hold FD | --pass FD] -- PROGRAM ARGS...", 2)),
+    }
+}
+
+/// Descriptors that a guard is given.
+#[derive(Debug, Default)]
+pub struct Belongings {
+    /// The read end of a pipe whose write end only the supervisor holds.
+    pub lifeline: Option<OwnedFd>,
+    /// Kept open as long as anything is left to guard: a lock that stands for it.
+    pub held: Option<OwnedFd>,
+    /// The same, and the program inherits it.
+    pub passed: Option<OwnedFd>,
 }
 
 /// Runs a program under guard and says how the guard should end: as the program did.
-///
-/// The lifeline is the read end of a pipe whose write end only the supervisor holds.
-pub fn main(lifeline: Option<OwnedFd>, argv: &[OsString]) -> ExitStatus {
-    match set_up(lifeline.as_ref()) {
+pub fn main(belongings: Belongings, argv: &[OsString]) -> ExitStatus {
+    let lifeline = belongings.lifeline.as_ref();
+    match set_up(lifeline, belongings.passed.as_ref()) {
         // From before the first look at the lifeline to here nothing was started, so nothing can be left over when the
         // supervisor dies early: its end of file is seen by the first look in the loop at the latest.
-        Ok(signals) => match start_patiently(argv, lifeline.as_ref()) {
+        Ok(signals) => match start_patiently(argv, lifeline) {
             Ok(target) => {
                 release_standard_streams();
-                watch(&signals, lifeline.as_ref(), Live::new(target))
+                watch(&signals, lifeline, Live::new(target))
             }
             Err(error) => complain(&error.message, error.exit_code()),
         },
@@ -95,7 +113,7 @@ fn die_by(number: i32) {
 
 /// Everything before the start of the target. The order matters: signals are blocked first, so that none ends the guard
 /// half-way.
-fn set_up(lifeline: Option<&OwnedFd>) -> io::Result<SignalFd> {
+fn set_up(lifeline: Option<&OwnedFd>, passed: Option<&OwnedFd>) -> io::Result<SignalFd> {
     let mask = blockable();
     mask.thread_set_mask()?;
     // With SIGCHLD ignored the kernel would reap behind our back.
@@ -105,6 +123,10 @@ fn set_up(lifeline: Option<&OwnedFd>) -> io::Result<SignalFd> {
     leave_session();
     become_subreaper()?;
     close_inherited();
+    if let Some(passed) = passed {
+        // The target is the one thing that is started here.
+        fcntl(passed, FcntlArg::F_SETFD(FdFlag::empty()))?;
+    }
     if let Some(lifeline) = lifeline {
         if has_ended(lifeline) {
             end_like(ExitStatus::Signal(libc::SIGKILL));

@@ -31,8 +31,8 @@ pub struct SpawnSpec<'a> {
     pub env_remove: &'a [OsString],
     /// Where it starts; our own directory when missing.
     pub cwd: Option<&'a Path>,
-    /// A descriptor that it inherits under the same number: close-on-exec is taken away around this one spawn.
-    pub inherit_fd: Option<BorrowedFd<'a>>,
+    /// Descriptors that it inherits under the same numbers: close-on-exec is taken away around this one spawn.
+    pub inherit: &'a [BorrowedFd<'a>],
     /// Whether SIGTSTP is blocked during the spawn, and hence in the child. A child that a Ctrl-Z stops before its exec
     /// would leave us waiting for ever. For programs of our own only, which call [`super::signal::unblock_all`].
     pub block_stop: bool,
@@ -48,7 +48,7 @@ impl<'a> SpawnSpec<'a> {
             env: &[],
             env_remove: &[],
             cwd: None,
-            inherit_fd: None,
+            inherit: &[],
             block_stop: false,
         }
     }
@@ -182,7 +182,7 @@ fn launch(spec: &SpawnSpec<'_>) -> io::Result<Spawned> {
     }
     let mut child = {
         let _stop = spec.block_stop.then(StopBlocked::new).transpose()?;
-        let _lent = spec.inherit_fd.map(Lent::new).transpose()?;
+        let _lent = spec.inherit.iter().map(|fd| Lent::new(*fd)).collect::<io::Result<Vec<_>>>()?;
         command.spawn()?
     };
     let take = |pipe: Option<OwnedFd>| pipe.ok_or_else(|| io::Error::other("a pipe is missing"));

@@ -68,11 +68,21 @@ pub struct ReadyParams {
     pub prefetch: bool,
     /// It takes an array of requests on one line.
     pub batch: bool,
+    /// It writes down which requests it has begun, where it was told to (`SPV_MARKS`).
+    pub marks: bool,
 }
 
 impl Default for ReadyParams {
     fn default() -> Self {
-        ReadyParams { protocol: 1, name: String::new(), pid: None, concurrency: 1, prefetch: false, batch: false }
+        ReadyParams {
+            protocol: 1,
+            name: String::new(),
+            pid: None,
+            concurrency: 1,
+            prefetch: false,
+            batch: false,
+            marks: false,
+        }
     }
 }
 

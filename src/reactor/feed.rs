@@ -2,7 +2,9 @@
 
 use crate::config::{Input as InputConfig, Source};
 use crate::edge::{Input, InputEvent, Standard, Wake, take_copy};
-use crate::job::{End, Entry, Reader, from_arguments};
+use crate::ids::JobId;
+use crate::job::{End, Entry, Fingerprint, Job, Past, Reader, from_arguments};
+use crate::journal::{Known, Ledger};
 use crate::pool::{Event, Pool};
 use crate::time::Now;
 use std::collections::VecDeque;
@@ -29,6 +31,10 @@ pub(super) struct Feed {
     state: State,
     reader: Reader,
     arguments: VecDeque<Entry>,
+    /// What earlier runs know, where there is a journal.
+    ledger: Option<Ledger>,
+    /// Jobs of unknown outcome that were met, and where their marks are.
+    met: Vec<(JobId, usize)>,
     /// Whether everything that is there was handed in: the edge rings its bell when there is more.
     starved: bool,
 }
@@ -48,7 +54,40 @@ impl Feed {
                 Err(error) => State::Ended(Some(format!("standard input: {}", crate::edge::fault_text(&error)))),
             },
         };
-        Ok(Feed { state, reader: Reader::new(config.format, config.max_line), arguments, starved: false })
+        let reader = Reader::new(config.format, config.max_line);
+        Ok(Feed { state, reader, arguments, ledger: None, met: Vec::new(), starved: false })
+    }
+
+    /// From now on jobs are looked up in what earlier runs know.
+    pub(super) fn look_up_in(&mut self, ledger: Ledger) {
+        self.ledger = Some(ledger);
+    }
+
+    /// Jobs of unknown outcome that were met since the last call, and where their marks are.
+    pub(super) fn met(&mut self) -> Vec<(JobId, usize)> {
+        std::mem::take(&mut self.met)
+    }
+
+    /// How many jobs of unknown outcome the list did not hold.
+    pub(super) fn unmet(&self) -> usize {
+        self.ledger.as_ref().map_or(0, Ledger::unknown_left)
+    }
+
+    /// A job as it is told to the core: new, or known from an earlier run.
+    fn arrival(&mut self, mut job: Job) -> Event<'static> {
+        let Some(ledger) = &mut self.ledger else { return Event::JobArrived(job) };
+        let content = Fingerprint::of(&job);
+        let known = ledger.claim(content, &job);
+        let attempts = if let Some(Known::Unknown { attempts, .. }) = known { attempts } else { 0 };
+        job.past = Some(Box::new(Past { content, attempts }));
+        match known {
+            None => Event::JobArrived(job),
+            Some(Known::Ended(status)) => Event::JobEndedBefore { job, status },
+            Some(Known::Unknown { again, mark, .. }) => {
+                self.met.push((job.number, mark));
+                if again { Event::JobArrived(job) } else { Event::JobUnknown(job) }
+            }
+        }
     }
 
     /// Hands in jobs as long as the core wants some and some are there.
@@ -59,7 +98,10 @@ impl Feed {
                 return;
             }
             match self.arguments.pop_front().or_else(|| self.reader.next()) {
-                Some(Entry::Job(job)) => pool.handle(now, Event::JobArrived(job)),
+                Some(Entry::Job(job)) => {
+                    let event = self.arrival(job);
+                    pool.handle(now, event);
+                }
                 Some(Entry::Invalid(invalid)) => pool.handle(now, Event::JobInvalid(invalid)),
                 None => {
                     if !self.read_on(pool, now) {

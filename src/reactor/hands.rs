@@ -2,6 +2,7 @@
 
 use super::children::Child;
 use super::guests::Guests;
+use super::keeper::Keeper;
 use super::poller::Poller;
 use crate::config::{Launch, Program};
 use crate::drive::Shell;
@@ -35,6 +36,8 @@ pub(super) struct Hands {
     pub(super) poller: Poller,
     pub(super) guests: Guests,
     pub(super) echoes: VecDeque<Echo>,
+    /// Keeps the journal, where there is one.
+    pub(super) keeper: Option<Keeper>,
     /// Set when the run is over.
     pub(super) exit: Option<ExitCode>,
     /// The list is not wanted any more.
@@ -65,6 +68,7 @@ impl Hands {
             guests: Guests::open(&poller),
             poller,
             echoes: VecDeque::new(),
+            keeper: None,
             exit: None,
             input_dropped: false,
             children: (0..slots).map(|_| None).collect(),
@@ -136,6 +140,8 @@ impl Hands {
     fn spawn(&mut self, worker: WorkerId, generation: Generation) -> Result<u32, (SpawnFault, String)> {
         use std::os::fd::{AsFd, AsRawFd};
         let mut spec = SpawnSpec::new(&self.own_program);
+        let marks = self.keeper.as_mut().and_then(|keeper| keeper.renew(worker));
+        let mut inherited = Vec::with_capacity(2);
         let mut env = vec![(OsString::from("SPV_WORKER_ID"), OsString::from(worker.0.to_string()))];
         // A run inside a job of another run is a run of its own: what says where that one is does not belong to it.
         let outer = [OsString::from("SPV_SOCKET"), OsString::from("SPV_LOCK_WITHIN")];
@@ -147,16 +153,30 @@ impl Hands {
             Program::Builtin(arguments) => {
                 args.push("worker".into());
                 args.extend(arguments.iter().cloned());
+                if let Some((fd, place)) = &marks {
+                    args.extend(["--marks".into(), format!("{}:{place}", fd.as_raw_fd()).into()]);
+                }
             }
-            Program::Guarded { argv, env: more } => {
+            Program::Guarded { argv, env: more, marks_begun } => {
                 args.extend(["guard".into(), "--lifeline".into()]);
                 args.push(self.lifeline.read.as_raw_fd().to_string().into());
+                if let Some((fd, place)) = &marks {
+                    args.extend([
+                        if *marks_begun { "--pass" } else { "--hold" }.into(),
+                        fd.as_raw_fd().to_string().into(),
+                    ]);
+                    if *marks_begun {
+                        env.push(("SPV_MARKS".into(), format!("{}:{place}", fd.as_raw_fd()).into()));
+                    }
+                }
                 args.push("--".into());
                 args.extend(argv.iter().cloned());
                 env.extend(more.iter().cloned());
-                spec.inherit_fd = Some(self.lifeline.read.as_fd());
+                inherited.push(self.lifeline.read.as_fd());
             }
         }
+        inherited.extend(marks.map(|(fd, _)| fd));
+        spec.inherit = &inherited;
         spec.args = &args;
         spec.env = &env;
         let spawned = process::spawn(&spec).map_err(|error| (error.fault, error.message))?;
@@ -187,7 +207,20 @@ impl Shell for Hands {
     fn perform(&mut self, action: Action) {
         match action {
             Action::Spawn { worker, generation } => self.to_spawn.push_back((worker, generation)),
+            Action::Entrust(entrusted) => {
+                if let Some(keeper) = &mut self.keeper {
+                    keeper.entrust(&entrusted);
+                }
+            }
+            Action::TakeBack { number } => {
+                if let Some(keeper) = &mut self.keeper {
+                    keeper.take_back(number);
+                }
+            }
             Action::Send { worker, generation, bytes } => {
+                if let Some(keeper) = &mut self.keeper {
+                    keeper.before_sending();
+                }
                 if let Some((child, poller)) = self.child_and_poller(worker, generation) {
                     child.send(bytes, poller);
                     self.report_backlog(worker, generation);
@@ -219,7 +252,12 @@ impl Shell for Hands {
             }
             Action::SendGuest { guest, bytes } => self.guests.send(guest, &bytes),
             Action::DropGuest { guest } => self.guests.remove(guest, &self.poller),
-            Action::Emit(record) => self.hub.record(&record),
+            Action::Emit(record) => {
+                self.hub.record(&record);
+                if let Some(keeper) = &mut self.keeper {
+                    keeper.ended(record.number);
+                }
+            }
             Action::DropInput => self.input_dropped = true,
             Action::Notice(notice) => self.hub.notice(&notice),
             Action::Finish(exit) => self.exit = Some(exit),

@@ -10,10 +10,13 @@
 mod children;
 mod clock;
 mod feed;
+mod finish;
 mod guests;
 mod hands;
+mod keeper;
 mod outbox;
 mod poller;
+mod setup;
 mod signals;
 
 use crate::config::Config;
@@ -23,12 +26,13 @@ use crate::exit::ExitCode;
 use crate::ids::{Generation, WorkerId};
 use crate::pool::{Event, Pool};
 use crate::process::{self, Death, Reaper};
-use crate::report::{Ending, Hub, Stderr, Surroundings};
+use crate::report::{Hub, Stderr, Surroundings};
 use crate::time::{Now, Time};
 use children::{Got, Stream};
 use clock::Clock;
 use feed::Feed;
 use hands::{Echo, Hands};
+use keeper::Gate;
 use poller::Ready;
 use signal_hook::consts::{SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGTSTP, SIGUSR1};
 use signals::Signals;
@@ -41,12 +45,6 @@ const READ_BYTES: usize = 64 << 10;
 /// cannot keep us reading for ever.
 const LAST_WORDS_BYTES: usize = 4 << 20;
 
-/// How long messages may take to be written when nobody reads standard error.
-const STDERR_SPAN: Duration = Duration::from_secs(1);
-
-/// How long results may take to be written once a signal has asked for the end.
-const STDOUT_SPAN: Duration = Duration::from_secs(1);
-
 /// A run in progress.
 #[derive(Debug)]
 struct Reactor {
@@ -57,7 +55,8 @@ struct Reactor {
     signals: Signals,
     reaper: Reaper,
     wake: Wake,
-    stdout: edge::Output,
+    stdout: Gate,
+    joblog: Option<edge::Output>,
     stderr: Stderr,
     buffer: Box<[u8]>,
     /// Whether the core was told that output waits, or cannot be written.
@@ -86,6 +85,8 @@ pub fn run(config: Config) -> anyhow::Result<ExitCode> {
         }
         _ => anyhow::anyhow!("cannot read the job list: {}", fault_text(&error)),
     })?;
+    let kept = setup::journal(&config, &wake)?;
+    let joblog = config.output.joblog.as_deref().map(|path| setup::joblog(path, &config.output, &wake)).transpose()?;
     let stdout = match take_copy(Standard::Output) {
         Ok(fd) => edge::Output::start(fd, wake.clone()),
         Err(error) => edge::Output::lost(&error, wake.clone()),
@@ -100,7 +101,8 @@ pub fn run(config: Config) -> anyhow::Result<ExitCode> {
         reaper: Reaper::new(),
         stderr: Stderr::start(wake.clone()),
         wake,
-        stdout,
+        stdout: Gate::new(stdout),
+        joblog,
         buffer: vec![0; READ_BYTES].into_boxed_slice(),
         told_backlog: false,
         told_lost: false,
@@ -110,7 +112,11 @@ pub fn run(config: Config) -> anyhow::Result<ExitCode> {
     reactor.hands.poller.watch(reactor.signals.as_fd(), Ready::Signal)?;
     reactor.hands.poller.watch(&reactor.wake, Ready::Edge)?;
     // Where processes and threads are short, our workers would take the last of them.
-    reactor.stdout.prepare();
+    reactor.stdout.output.prepare();
+    if let Some((keeper, ledger)) = kept {
+        reactor.hands.keeper = Some(keeper);
+        reactor.feed.look_up_in(ledger);
+    }
     reactor.stderr.prepare();
     reactor.run_to_end()
 }
@@ -133,6 +139,7 @@ impl Reactor {
                 self.pool.handle(now, Event::DeadlineReached);
             }
             self.feed.pump(&mut self.pool, now);
+            self.adopt_marks();
             self.tell_output(now);
             deadline = finish_turn(&mut self.pool, &mut self.hands);
             self.hands.spawn_some();
@@ -140,7 +147,7 @@ impl Reactor {
                 self.feed.close();
             }
             self.progress_due = self.hands.hub.progress(self.pool.stats(), now.time);
-            self.hands.hub.flush(&mut self.stdout, &mut self.stderr);
+            self.flush();
             if let Some(exit) = self.hands.exit {
                 return Ok(self.finish(exit));
             }
@@ -250,7 +257,7 @@ impl Reactor {
     /// Ctrl-Z: the workers stop what they run, then we stop; the time until we go on does not count.
     fn suspend(&mut self, now: Now) {
         self.hands.hub.hide_progress();
-        self.hands.hub.flush(&mut self.stdout, &mut self.stderr);
+        self.flush();
         self.hands.signal_all(SIGTSTP);
         signals::stop_self();
         self.clock.skip_since(now.time);
@@ -313,65 +320,9 @@ impl Reactor {
         }
     }
 
-    fn tell_output(&mut self, now: Now) {
-        let bytes = self.stdout.backlog().max(self.stderr.backlog());
-        if bytes > 0 || self.told_backlog {
-            self.told_backlog = bytes > 0;
-            self.pool.handle(now, Event::OutputBacklog { bytes });
+    fn adopt_marks(&mut self) {
+        if let Some(keeper) = &mut self.hands.keeper {
+            self.feed.met().into_iter().for_each(|(number, mark)| keeper.adopt(number, mark));
         }
-        if let Some(error) = self.stdout.error().filter(|_| !self.told_lost) {
-            self.told_lost = true;
-            self.pool.handle(now, Event::OutputLost { message: format!("standard output: {}", fault_text(&error)) });
-        }
-    }
-
-    /// Nothing is owed any more but the bytes that wait to be written. A signal shortens the wait for a stopped reader.
-    fn finish(&mut self, exit: ExitCode) -> ExitCode {
-        // Whatever our workers left behind ends with us.
-        process::sweep(&|_| false);
-        self.hands.guests.close();
-        let joined = self.pool.joined();
-        let wall = self.clock.now().time.since(Time::ZERO);
-        let ending = Ending { stats: self.pool.stats(), joined: &joined, wall, exit };
-        self.hands.hub.finish(&ending);
-        self.hands.hub.flush(&mut self.stdout, &mut self.stderr);
-        self.stdout.close();
-        let lost = !self.await_stdout();
-        self.stderr.finish(STDERR_SPAN);
-        if lost && !self.told_lost {
-            let why = self.stdout.error().map_or("nobody reads them".into(), |error| fault_text(&error));
-            crate::report::stderr::say(&format!("supervisor: results could not be written: {why}\n"));
-        }
-        if lost { exit.max(ExitCode::OutputLost) } else { exit }
-    }
-
-    /// Waits until the results are written; whether they were.
-    fn await_stdout(&mut self) -> bool {
-        let mut ready = Vec::new();
-        let mut until = (self.stops > 0).then(|| self.clock.now().time.after(STDOUT_SPAN));
-        while !self.stdout.is_settled() {
-            let now = self.clock.now().time;
-            if until.is_some_and(|until| until <= now) || self.stops > 1 {
-                return false;
-            }
-            if self.hands.poller.wait(until.map(|until| until.since(now)), &mut ready).is_err() {
-                return false;
-            }
-            for &ready in &ready {
-                match ready {
-                    Ready::Edge => self.wake.clear(),
-                    Ready::Signal => {
-                        for signal in self.signals.take() {
-                            if matches!(signal, SIGINT | SIGTERM | SIGHUP) {
-                                self.stops += 1;
-                                until.get_or_insert(now.after(STDOUT_SPAN));
-                            }
-                        }
-                    }
-                    Ready::Stderr(..) | Ready::Stdout(..) | Ready::Stdin(..) | Ready::Door | Ready::Guest(_) => {}
-                }
-            }
-        }
-        self.stdout.error().is_none()
     }
 }

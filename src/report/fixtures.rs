@@ -1,6 +1,6 @@
 //! Records for the tests of the reports: one of each kind, so that no report needs a process.
 
-use crate::ids::WorkerId;
+use crate::ids::{JobId, WorkerId};
 use crate::job::UserId;
 use crate::record::{Record, Status};
 use crate::time::Wall;
@@ -28,6 +28,8 @@ pub(super) fn ok(result: &str) -> Record {
         duration: Duration::from_millis(4),
         line: None,
         tags: None,
+        number: JobId(1),
+        content: None,
         spill: None,
     }
 }

@@ -2,15 +2,17 @@
 
 use super::answer::Fault;
 use super::failure::Failures;
+use super::joblog::JobLog;
 use super::json::RecordWriter;
 use super::notice::{self, Volume};
 use super::progress::Progress;
+use super::rows::Rows;
 use super::streams::Streams;
 use super::style::Style;
 use super::text::Text;
 use super::{Stderr, Surroundings, running, summary};
 use crate::config::{Format, Output, When};
-use crate::edge;
+use crate::edge::Way;
 use crate::exit::ExitCode;
 use crate::pool::{Joined, Notice, Running, Stats};
 use crate::record::{Record, Status};
@@ -36,6 +38,8 @@ pub struct Hub {
     format: Format,
     text: Text,
     records: RecordWriter,
+    rows: Option<Rows>,
+    joblog: Option<JobLog>,
     failures: Failures,
     volume: Volume,
     style: Style,
@@ -55,6 +59,8 @@ impl Hub {
             format: output.format,
             text: Text { is_command, has_tags: output.tag, is_quiet: output.quiet },
             records: RecordWriter::default(),
+            rows: output.journal.is_some().then(Rows::default),
+            joblog: output.joblog.is_some().then(JobLog::default),
             failures: Failures::new(style, output.format == Format::Json),
             volume: Volume { is_quiet: output.quiet, is_verbose: output.verbose > 0 },
             style,
@@ -65,6 +71,12 @@ impl Hub {
 
     /// Takes the record of a job that has ended. A file that it names is opened before this returns.
     pub fn record(&mut self, record: &Record) {
+        if let Some(rows) = &mut self.rows {
+            rows.push(record);
+        }
+        if let Some(joblog) = &mut self.joblog {
+            joblog.push(record);
+        }
         match self.format {
             Format::Text => self.text.record(record, &mut self.failures, &mut self.streams),
             Format::Json => {
@@ -74,6 +86,16 @@ impl Hub {
                 }
             }
         }
+    }
+
+    /// The rows of the journal since the last call, if one is kept.
+    pub fn rows(&mut self) -> Option<&mut Rows> {
+        self.rows.as_mut()
+    }
+
+    /// The lines of the job log since the last call, if one is kept.
+    pub fn joblog(&mut self) -> Option<&mut JobLog> {
+        self.joblog.as_mut()
     }
 
     /// Takes something the user may want to be told.
@@ -118,7 +140,7 @@ impl Hub {
     }
 
     /// Hands over everything that was collected.
-    pub fn flush(&mut self, stdout: &mut edge::Output, stderr: &mut Stderr) {
+    pub fn flush(&mut self, stdout: &mut impl Way, stderr: &mut Stderr) {
         self.streams.draw();
         if self.streams.has_stdout() {
             let buffer = stdout.buffer();

@@ -1,6 +1,7 @@
 //! Tests of the whole way: records and notices in, bytes of both streams out.
 
 use super::*;
+use crate::edge;
 use crate::report::fixtures::{never_begun, not_ok, ok};
 use std::fs::File;
 use std::io::{Read, Seek};
@@ -16,6 +17,8 @@ pub(in crate::report) fn output() -> Output {
         max_output: 1024 * 1024,
         output_dir: None,
         dry_run: false,
+        journal: None,
+        joblog: None,
     }
 }
 

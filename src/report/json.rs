@@ -61,6 +61,11 @@ impl RecordWriter {
             push_number(b",\"line\":", line, out);
         }
         push_raw(b",\"tags\":", record.tags.as_deref(), out);
+        if let Some(content) = record.content {
+            out.extend_from_slice(b",\"job\":\"");
+            push_hex(&content.0, out);
+            out.push(b'"');
+        }
         out.extend_from_slice(b"}\n");
     }
 
@@ -123,8 +128,9 @@ pub fn push_string(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
+const HEX: &[u8; 16] = b"0123456789abcdef";
+
 fn push_escaped(byte: u8, out: &mut Vec<u8>) {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
     match byte {
         b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
         b'\n' => out.extend_from_slice(b"\\n"),
@@ -134,6 +140,12 @@ fn push_escaped(byte: u8, out: &mut Vec<u8>) {
             out.extend_from_slice(b"\\u00");
             out.extend_from_slice(&[HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
         }
+    }
+}
+
+fn push_hex(bytes: &[u8], out: &mut Vec<u8>) {
+    for byte in bytes {
+        out.extend_from_slice(&[HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
     }
 }
 

@@ -11,9 +11,11 @@ mod failure;
 #[cfg(test)]
 mod fixtures;
 mod hub;
+mod joblog;
 pub mod json;
 mod notice;
 mod progress;
+mod rows;
 mod running;
 mod sink;
 pub mod stderr;
@@ -24,5 +26,6 @@ pub mod terminal;
 mod text;
 
 pub use hub::{Ending, Hub};
+pub use joblog::HEADER as JOBLOG_HEADER;
 pub use stderr::Stderr;
 pub use terminal::Surroundings;

@@ -61,7 +61,7 @@ impl Progress {
             self.bar.set_length(stats.accepted);
             self.bar.set_style(style("[{bar:24}] {wide_msg}"));
         }
-        self.bar.set_position(stats.done());
+        self.bar.set_position(stats.done() + stats.before);
         self.bar.set_message(self.message(stats));
         // Setting has drawn as well; only the last drawing counts.
         self.canvas.take();
@@ -73,7 +73,7 @@ impl Progress {
 
     fn message(&self, stats: &Stats) -> String {
         let mut text = match self.has_total {
-            true => format!("{}/{}", stats.done(), stats.accepted),
+            true => format!("{}/{}", stats.done() + stats.before, stats.accepted),
             false => format!("{} done", stats.done()),
         };
         text += &format!("  {} running", stats.running);
@@ -83,7 +83,7 @@ impl Progress {
         if stats.done() > 0 {
             text += &format!("  {}", self.rate.text());
         }
-        let left = stats.accepted.saturating_sub(stats.done());
+        let left = stats.accepted.saturating_sub(stats.done() + stats.before);
         if let Some(eta) = self.rate.time_for(left).filter(|_| self.has_total && left > 0) {
             text += &format!("  ETA {}", if eta.as_secs() < 60 { format!("{} s", eta.as_secs()) } else { span(eta) });
         }

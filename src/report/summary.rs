@@ -31,7 +31,7 @@ pub(super) fn push(ending: &Ending<'_>, style: Style, out: &mut Vec<u8>) {
 
 /// `supervisor: 3 jobs: 2 ok, 1 failed; 5.9 s of work in 3.0 s: 1.97 x`
 fn push_jobs(stats: &Stats, wall: Duration, style: Style, out: &mut Vec<u8>) {
-    out.extend_from_slice(format!("{PREFIX}{}", count(stats.done(), "job")).as_bytes());
+    out.extend_from_slice(format!("{PREFIX}{}", count(stats.done() + stats.before, "job")).as_bytes());
     let mut separator = ": ";
     for status in Status::ALL {
         let number = stats.ended[status as usize];
@@ -41,7 +41,15 @@ fn push_jobs(stats: &Stats, wall: Duration, style: Style, out: &mut Vec<u8>) {
             separator = ", ";
         }
     }
-    let lost = stats.accepted.saturating_sub(stats.done());
+    if stats.before > 0 {
+        let not_ok = match stats.before_not_ok {
+            0 => String::new(),
+            some => format!(" ({some} not ok; --retry-failed runs them again)"),
+        };
+        out.extend_from_slice(format!("{separator}{} ended in an earlier run{not_ok}", stats.before).as_bytes());
+        separator = ", ";
+    }
+    let lost = stats.accepted.saturating_sub(stats.done() + stats.before);
     if lost > 0 {
         out.extend_from_slice(format!("{separator}{lost} without a record").as_bytes());
     }

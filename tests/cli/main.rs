@@ -11,6 +11,7 @@ mod exit_codes;
 mod function_starts;
 mod functions;
 mod job_lists;
+mod journal;
 mod lock;
 mod mcp;
 mod output;

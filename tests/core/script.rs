@@ -184,7 +184,7 @@ impl Script {
         let number = JobId(self.next_job);
         self.next_job += 1;
         let call = Call::Line(name.as_bytes().into());
-        Event::JobArrived(Job { number, id: id(name), call, options: Some(Box::new(options)) })
+        Event::JobArrived(Job { number, id: id(name), call, options: Some(Box::new(options)), past: None })
     }
 
     pub(crate) fn reads(&mut self, names: &[&str]) {

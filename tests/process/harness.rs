@@ -50,7 +50,7 @@ pub(crate) fn guarded(argv: &[&str]) -> Running {
     let mut args: Vec<OsString> = ["guard", "--lifeline", &number, "--"].iter().map(Into::into).collect();
     args.extend(argv.iter().map(Into::into));
     let program = Path::new(env!("CARGO_BIN_EXE_supervisor"));
-    let spec = SpawnSpec { args: &args, inherit_fd: Some(reader.as_fd()), ..SpawnSpec::new(program) };
+    let spec = SpawnSpec { args: &args, inherit: &[reader.as_fd()], ..SpawnSpec::new(program) };
     Running { spawned: spawn(&spec).unwrap(), lifeline: Some(writer), seen: Vec::new() }
 }
 

@@ -30,6 +30,12 @@ pub(crate) struct Ledger {
     muddled: bool,
     locks: Vec<Box<str>>,
     runs_on: Option<(WorkerId, Generation)>,
+    /// It has its record from an earlier run.
+    passed: bool,
+    /// It was running when an earlier run ended, and may not run again.
+    unknown: bool,
+    /// A worker has it, as later runs would find.
+    entrusted: bool,
 }
 
 /// The whole account.
@@ -42,6 +48,8 @@ pub(crate) struct Oracle {
     concurrency: u32,
     records: u64,
     last_in_order: u64,
+    before: u64,
+    before_not_ok: u64,
     counts: [u64; Status::ALL.len()],
     stopping: bool,
     given_up: bool,
@@ -85,6 +93,28 @@ impl Oracle {
         self.jobs.push(Ledger { invalid: true, ..Ledger::default() });
     }
 
+    pub(crate) fn ended_before(&mut self, job: &Job, status: Status) {
+        assert_eq!(job.number.0, self.jobs.len() as u64 + 1);
+        self.before += 1;
+        self.before_not_ok += u64::from(status != Status::Ok);
+        self.jobs.push(Ledger { record: Some(status), passed: true, ..Ledger::default() });
+    }
+
+    pub(crate) fn unknown_arrived(&mut self, job: &Job) {
+        assert_eq!(job.number.0, self.jobs.len() as u64 + 1);
+        self.jobs.push(Ledger { unknown: true, ..Ledger::default() });
+    }
+
+    pub(crate) fn entrusted(&mut self, number: u64) {
+        assert!(self.job(number).record.is_none(), "job {number} is entrusted after its record");
+        self.job(number).entrusted = true;
+    }
+
+    pub(crate) fn taken_back(&mut self, number: u64) {
+        assert!(self.job(number).entrusted, "job {number} was with nobody");
+        self.job(number).entrusted = false;
+    }
+
     pub(crate) fn input_failed(&mut self) {
         self.bad_input = true;
     }
@@ -112,6 +142,7 @@ impl Oracle {
         }
         let job = self.job(number);
         assert!(job.record.is_none(), "job {number} was sent after its record");
+        assert!(job.entrusted, "job {number} was sent before it was noted for later runs");
         job.sent += 1;
     }
 
@@ -170,6 +201,9 @@ impl Oracle {
         let number = number_of(&record.id).expect("the id of a record is one that was given");
         assert!(number >= 1 && number <= self.jobs.len() as u64, "a record for job {number}, which never was");
         if self.keep_order {
+            while self.jobs[self.last_in_order as usize].passed {
+                self.last_in_order += 1;
+            }
             assert_eq!(number, self.last_in_order + 1, "--keep-order: records leave in order, without gaps");
             self.last_in_order = number;
         }
@@ -182,6 +216,10 @@ impl Oracle {
         let job = self.job(number);
         assert!(job.record.is_none(), "job {number} has a second record");
         job.record = Some(record.status);
+        if job.unknown {
+            assert_eq!((record.status, record.attempts), (Status::Crashed, 1), "nobody knows what job {number} did");
+            return;
+        }
         let attempts = record.attempts;
         assert!(attempts <= 1 + job.retries, "job {number}: {attempts} attempts with {} retries", job.retries);
         assert!(attempts <= job.sent, "job {number}: {attempts} attempts, sent {} times", job.sent);
@@ -220,9 +258,11 @@ impl Oracle {
 
     pub(crate) fn finished(&self, code: ExitCode) {
         let accepted = self.jobs.len() as u64;
-        assert_eq!(self.records, accepted, "every accepted job has its record when the run ends");
+        assert_eq!(self.records + self.before, accepted, "every accepted job has its record when the run ends");
         let mut expected = ExitCode::Success;
-        let not_ok = accepted - self.counts[Status::Ok as usize] - self.counts[Status::Invalid as usize];
+        let not_ok = self.before_not_ok + self.records
+            - self.counts[Status::Ok as usize]
+            - self.counts[Status::Invalid as usize];
         let stopping = self.stopping || self.given_up || !self.signals.is_empty() || self.output_lost;
         for (holds, code) in [
             (not_ok > 0, ExitCode::JobsFailed),

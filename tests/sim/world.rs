@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 use supervisor::drive;
 use supervisor::ids::JobId;
-use supervisor::job::{Argument, Call, Command, Invalid, Job, JobOptions, UserId};
+use supervisor::job::{Argument, Call, Command, Fingerprint, Invalid, Job, JobOptions, Past, UserId};
 use supervisor::pool::{Event, Pool};
 use supervisor::record::Status;
 use supervisor::time::{Now, Time, Wall};
@@ -241,8 +241,22 @@ fn next_of_list(outside: &mut Outside) -> Event<'static> {
         return Event::JobInvalid(invalid);
     }
     let id = if outside.rng.coin() { UserId::Number(number) } else { UserId::Json(format!("\"j{number}\"").into()) };
-    let job =
-        Job { number: JobId(number), id, call: draw_call(outside, number), options: draw_options(outside, number) };
+    let call = draw_call(outside, number);
+    let mut job = Job { number: JobId(number), id, call, options: draw_options(outside, number), past: None };
+    // What earlier runs know of it, in a run that is gone on with.
+    let content = Fingerprint::of(&job);
+    job.past = Some(Box::new(Past { content, attempts: 0 }));
+    let resumed = outside.options.faults.invalid;
+    if outside.fault(resumed) {
+        let status = *outside.rng.pick(&[Status::Ok, Status::Failed]);
+        outside.oracle.ended_before(&job, status);
+        return Event::JobEndedBefore { job, status };
+    }
+    if outside.fault(resumed) {
+        job.past = Some(Box::new(Past { content, attempts: 1 }));
+        outside.oracle.unknown_arrived(&job);
+        return Event::JobUnknown(job);
+    }
     outside.oracle.job_arrived(&job, &outside.options);
     Event::JobArrived(job)
 }

@@ -12,6 +12,7 @@ mod fault;
 mod job;
 mod leftover;
 mod lookup;
+mod marks;
 mod options;
 mod posix;
 mod request;

@@ -20,6 +20,8 @@ pub struct Options {
     pub output_dir: Option<PathBuf>,
     /// Keep outputs over `max_output` in unlinked files until they are released.
     pub spill: bool,
+    /// Where the worker writes down what it has begun: a descriptor that it inherits, and the place in it.
+    pub marks: Option<(i32, u64)>,
     /// End of file on standard input means that the supervisor is gone: everything is killed at once.
     pub lifeline: bool,
 }
@@ -34,6 +36,7 @@ impl Default for Options {
             output_dir: None,
             spill: false,
             lifeline: false,
+            marks: None,
         }
     }
 }
@@ -69,6 +72,7 @@ impl Options {
                     let dir = value().filter(|dir| !dir.is_empty()).ok_or("--output-dir needs a directory")?;
                     options.output_dir = Some(dir.into());
                 }
+                b"--marks" => options.marks = Some(marks(value())?),
                 b"--spill" if attached.is_none() => options.spill = true,
                 b"--lifeline" if attached.is_none() => options.lifeline = true,
                 _ => return Err(format!("unknown argument {arg:?}; see `supervisor worker --help`")),
@@ -76,6 +80,13 @@ impl Options {
         }
         Ok(options)
     }
+}
+
+fn marks(value: Option<&OsStr>) -> Result<(i32, u64), String> {
+    let parts = value.and_then(OsStr::to_str).and_then(|text| text.split_once(':'));
+    parts
+        .and_then(|(fd, place)| Some((fd.parse().ok().filter(|&fd: &i32| fd > 2)?, place.parse().ok()?)))
+        .ok_or_else(|| "--marks needs a descriptor and a place, as in 5:64".into())
 }
 
 fn count(name: &[u8], value: Option<&OsStr>, least: usize) -> Result<usize, String> {
@@ -105,6 +116,7 @@ mod tests {
             output_dir: Some("d".into()),
             spill: true,
             lifeline: true,
+            marks: None,
         };
         assert_eq!(options, expected);
         assert_eq!(parse(&[]), Ok(Options::default()));

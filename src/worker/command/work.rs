@@ -6,6 +6,7 @@ use super::channel::{Flushed, Input, LINE_BYTES_MAX, Lines, Outbox};
 use super::complain;
 use super::fault;
 use super::job::{Job, Slot};
+use super::marks::Marks;
 use super::options::Options;
 use super::posix::Streams;
 use super::request::{self, Id, Message, Refusal, Request};
@@ -49,6 +50,7 @@ pub(super) struct Worker {
     pub(super) frozen: Option<Instant>,
     pub(super) shortage: Option<Shortage>,
     pub(super) buffer: Box<[u8]>,
+    marks: Option<Marks>,
     spawner: Spawner,
     watch: Watch,
     lines: Lines,
@@ -75,6 +77,7 @@ impl Worker {
         Ok(Worker {
             limits: Limits { max_output: options.max_output, beyond, null },
             watch: Watch::open(&signals)?,
+            marks: options.marks.and_then(|(fd, place)| Marks::open(fd, place)),
             spawner: Spawner::new()?,
             outbox: Outbox::open(),
             lines: Lines::default(),
@@ -248,6 +251,9 @@ impl Worker {
                 self.slots.push(Slot::new());
                 self.slots.len() - 1
             });
+            if let Some(marks) = &self.marks {
+                marks.begin(&request.id);
+            }
             match self.spawn(slot, &mut request) {
                 Ok(pid) => {
                     self.waiting_bytes -= request.size + REQUEST_BYTES;

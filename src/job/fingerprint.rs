@@ -1,0 +1,194 @@
+//! What a job is the same as: a number made of what it asks for and of the id it was given. Owns what belongs to it and
+//! what does not; the same in every release, since journals keep it.
+//!
+//! The job's place in the list is no part of it, nor is how the run goes about it (`timeout`, `retries`, `priority`,
+//! `tags`, `needs`, `locks`, the command of the run): a list may be edited, reordered and extended, and what is left of it
+//! is still the same.
+
+use super::model::{Argument, Call, Job, UserId};
+use std::fmt;
+use xxhash_rust::xxh3::{Xxh3, xxh3_64_with_seed};
+
+/// 128 bits: among ten million jobs two that differ share one with a chance of 1 in 10^25.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Fingerprint(pub [u8; 16]);
+
+impl Fingerprint {
+    /// That of a job.
+    pub fn of(job: &Job) -> Self {
+        let mut hash = Hash::new(b"job");
+        if let UserId::Json(id) = &job.id {
+            hash.part(b'i', id.as_bytes());
+        }
+        match &job.call {
+            Call::Line(line) => hash.part(b'l', line),
+            Call::Function { method, params } => {
+                if let Some(method) = method {
+                    hash.part(b'm', method.as_bytes());
+                }
+                hash.json(params.get().as_bytes());
+            }
+            Call::Command(command) => {
+                match &command.argument {
+                    Argument::Argv(words) => words.iter().for_each(|word| hash.part(b'a', word)),
+                    Argument::Shell(line) => hash.part(b's', line),
+                }
+                if let Some(cwd) = &command.cwd {
+                    hash.part(b'd', cwd.as_bytes());
+                }
+                for (name, value) in &command.env {
+                    hash.part(b'e', name.as_bytes());
+                    hash.part(b'=', value.as_bytes());
+                }
+                if let Some(stdin) = &command.stdin {
+                    hash.part(b't', stdin.as_bytes());
+                }
+            }
+        }
+        hash.finish()
+    }
+
+    /// Stands for any job that was given this id, for records that do not say what the job was.
+    pub fn of_id(id: &str) -> Self {
+        let mut hash = Hash::new(b"id");
+        hash.part(b'i', id.as_bytes());
+        hash.finish()
+    }
+
+    /// Tells the jobs of one run with the same fingerprint apart by the id of their records, as JSON text.
+    pub fn instance(self, id: &str) -> u64 {
+        let (low, high) = self.0.split_at(8);
+        let half = |bytes: &[u8]| u64::from_le_bytes(bytes.try_into().expect("half of sixteen bytes"));
+        xxh3_64_with_seed(id.as_bytes(), half(low) ^ half(high).rotate_left(32))
+    }
+
+    /// Reads the form that [`fmt::Display`] writes.
+    pub fn parse(text: &str) -> Option<Self> {
+        let bytes = text.as_bytes();
+        if bytes.len() != 32 {
+            return None;
+        }
+        let digit = |byte: u8| (byte as char).to_digit(16).filter(|_| !byte.is_ascii_uppercase());
+        let mut value = [0; 16];
+        for (place, pair) in value.iter_mut().zip(bytes.chunks_exact(2)) {
+            *place = (digit(pair[0])? << 4 | digit(pair[1])?) as u8;
+        }
+        Some(Fingerprint(value))
+    }
+}
+
+impl fmt::Display for Fingerprint {
+    /// 32 hexadecimal digits.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+struct Hash(Xxh3);
+
+impl Hash {
+    fn new(kind: &[u8]) -> Self {
+        let mut hash = Xxh3::new();
+        hash.update(kind);
+        Hash(hash)
+    }
+
+    /// A part with its kind and length, so that no two lists of parts run into the same bytes.
+    fn part(&mut self, kind: u8, bytes: &[u8]) {
+        self.0.update(&[kind]);
+        self.0.update(&(bytes.len() as u64).to_le_bytes());
+        self.0.update(bytes);
+    }
+
+    /// JSON without the blanks between its tokens: who writes the list anew may space it otherwise.
+    fn json(&mut self, json: &[u8]) {
+        self.0.update(b"p");
+        let mut rest = json;
+        while let Some(at) = rest.iter().position(|&byte| byte == b'"' || byte.is_ascii_whitespace()) {
+            self.0.update(&rest[..at]);
+            let taken = if rest[at] == b'"' { string_length(&rest[at..]) } else { 0 };
+            self.0.update(&rest[at..at + taken]);
+            rest = &rest[at + taken.max(1)..];
+        }
+        self.0.update(rest);
+    }
+
+    fn finish(self) -> Fingerprint {
+        Fingerprint(self.0.digest128().to_be_bytes())
+    }
+}
+
+/// Bytes of the JSON string that begins here, quotes included.
+fn string_length(json: &[u8]) -> usize {
+    let mut at = 1;
+    while let Some(next) = json.get(at..).and_then(|rest| memchr::memchr2(b'"', b'\\', rest)) {
+        if json[at + next] == b'"' {
+            return at + next + 1;
+        }
+        at += next + 2;
+    }
+    json.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::InputFormat;
+    use crate::job::{End, Entry, Reader};
+
+    fn of(list: &str) -> Fingerprint {
+        let mut reader = Reader::new(InputFormat::Auto, 1 << 20);
+        reader.push(list.as_bytes());
+        reader.finish(End::Complete);
+        let Some(Entry::Job(job)) = reader.next() else { panic!("{list} is no job") };
+        Fingerprint::of(&job)
+    }
+
+    #[test]
+    fn what_a_job_asks_for_counts_and_nothing_else() {
+        let same = [
+            (
+                r#"{"method":"f","params":[1,"a b"]}"#,
+                r#"{"method":"f","params": [ 1, "a b" ],"timeout":3,"tags":["x"]}"#,
+            ),
+            (r#"{"command":["a","b"],"priority":2}"#, r#"{"command":["a","b"]}"#),
+        ];
+        for (one, other) in same {
+            assert_eq!(of(one), of(other), "{one} {other}");
+        }
+        let different = [
+            "true",
+            "false",
+            r#"{"command":"true"}"#,
+            r#"{"command":["true"]}"#,
+            r#"{"id":1,"command":["true"]}"#,
+            r#"{"id":"1","command":["true"]}"#,
+            r#"{"command":["a","b"]}"#,
+            r#"{"command":["ab"]}"#,
+            r#"{"command":["a","b"],"cwd":"/"}"#,
+            r#"{"command":["a","b"],"env":{"a":"b"}}"#,
+            r#"{"command":["a","b"],"stdin":"x"}"#,
+            r#"{"method":"f","params":["a b"]}"#,
+            r#"{"method":"f","params":["ab"]}"#,
+            r#"{"method":"f","params":["a\" b"]}"#,
+            r#"{"method":"f","params":["a\"b"]}"#,
+            r#"["a b"]"#,
+        ];
+        let all: std::collections::BTreeSet<_> = different.iter().map(|list| of(list)).collect();
+        assert_eq!(all.len(), different.len());
+    }
+
+    #[test]
+    fn it_does_not_change_from_release_to_release() {
+        // Journals hold these: a release that computes others would run finished jobs again.
+        assert_eq!(of("true").to_string(), TRUE);
+        assert_eq!(Fingerprint::parse(TRUE), Some(of("true")));
+        for bad in ["", "xyz", &TRUE.to_uppercase(), &TRUE[1..]] {
+            assert_eq!(Fingerprint::parse(bad), None, "{bad}");
+        }
+        assert_ne!(of("true").instance("1"), of("true").instance("2"));
+        assert_ne!(of("true").instance("1"), of("false").instance("1"));
+    }
+
+    const TRUE: &str = "6c60e9439129f26534dd7e26477af210";
+}

@@ -1,0 +1,65 @@
+//! One run at a time. Owns the lock on the file of marks, which the run's workers and guards hold as well: it is free only
+//! when the last of them has gone, so that nothing is run again while its former self still lives.
+
+use super::marks;
+use nix::errno::Errno;
+use nix::poll::{PollTimeout, poll};
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::Path;
+
+/// How often, and with which pause in milliseconds, a lock is tried whose supervisor is gone: its workers are swept within
+/// two seconds.
+const TRIES: u32 = 150;
+const PAUSE_MS: u16 = 20;
+
+/// Opens the file of marks, made where there is none, and locks it. `None` when another run has it.
+pub(super) fn take(path: &Path) -> io::Result<Option<File>> {
+    for _ in 0..TRIES {
+        // Readable and writable for us alone, and never through a link that somebody has put there.
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .custom_flags(libc::O_NOFOLLOW)
+            .open(path)?;
+        if lock(&file)? {
+            // A run that ended meanwhile may have removed it: a lock on a file without a name keeps nobody out.
+            let is_same = path.symlink_metadata().is_ok_and(|named| {
+                file.metadata().is_ok_and(|ours| (ours.dev(), ours.ino()) == (named.dev(), named.ino()))
+            });
+            if is_same {
+                return Ok(Some(file));
+            }
+        } else if marks::owner(&file).is_some_and(is_alive) {
+            return Ok(None);
+        } else {
+            // Only what its workers leave behind is still being ended.
+            poll(&mut [], PollTimeout::from(PAUSE_MS)).unwrap_or(0);
+        }
+    }
+    Ok(None)
+}
+
+fn is_alive(pid: i32) -> bool {
+    // Nothing is sent. Whoever may not be signalled is alive.
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), None) != Err(Errno::ESRCH)
+}
+
+fn lock(file: &File) -> io::Result<bool> {
+    loop {
+        // SAFETY: flock(2) touches no memory of ours; the descriptor is open as long as `file` lives.
+        if unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } == 0 {
+            return Ok(true);
+        }
+        match Errno::last() {
+            Errno::EINTR => {}
+            Errno::EWOULDBLOCK => return Ok(false),
+            errno => return Err(errno.into()),
+        }
+    }
+}

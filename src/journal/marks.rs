@@ -1,0 +1,269 @@
+//! The marks: which jobs are with a worker now. A small file beside the journal (`FILE.running`) that is written before a
+//! job is sent, and forgotten when its record is safe. Owns its layout; removed when a run ends in order.
+//!
+//! ```text
+//! 64 bytes                 MAGIC, how many workers (u32), the process of the run (u32)
+//! 8 bytes for each worker  1 + the request it began last, written by the worker itself; 0 when it has begun none
+//! 48 bytes for each mark   content (16), instance (u64), request (u64), worker (u32), attempt (u32), kind (u32), 0 (u32)
+//! ```
+//!
+//! Numbers are little-endian. What dies with the machine and not with the process alone is not what this is for: nothing
+//! here is synced.
+
+use crate::ids::{JobId, WorkerId};
+use crate::job::Fingerprint;
+use crate::pool::Entrusted;
+use nix::fcntl::posix_fallocate;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+
+const MAGIC: &[u8; 24] = b"supervisor marks 1\n\0\0\0\0\0";
+const HEAD_BYTES: u64 = 64;
+const WORD_BYTES: u64 = 8;
+const MARK_BYTES: usize = 48;
+/// The file grows by so many marks.
+const GROWTH: usize = 64;
+
+/// What a mark means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Begun as soon as it was sent.
+    Begun = 1,
+    /// Begun when the word of its worker says so.
+    InTurn = 2,
+}
+
+/// A job that an earlier run left open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Left {
+    pub(super) content: Fingerprint,
+    pub(super) instance: u64,
+    pub(super) attempt: u32,
+}
+
+/// The file of marks of this run.
+#[derive(Debug)]
+pub struct Marks {
+    file: File,
+    path: PathBuf,
+    workers: u32,
+    /// The marks as they are to be in the file.
+    image: Vec<u8>,
+    /// How many there is room for in the file.
+    room: usize,
+    free: BTreeSet<usize>,
+    of_job: BTreeMap<JobId, usize>,
+    /// What of the image is not in the file.
+    dirty: Option<(usize, usize)>,
+}
+
+/// Reads what an earlier run left open: the jobs it had begun, as far as can be known. Nothing of a file that is none.
+pub(super) fn read(file: &File) -> io::Result<Vec<Left>> {
+    let mut bytes = vec![0; usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX).min(FILE_BYTES_MAX)];
+    let mut filled = 0;
+    while filled < bytes.len() {
+        match file.read_at(&mut bytes[filled..], filled as u64)? {
+            0 => break,
+            count => filled += count,
+        }
+    }
+    Ok(parse(&bytes[..filled]))
+}
+
+/// The process whose run it is, as far as the file says.
+pub(super) fn owner(file: &File) -> Option<i32> {
+    let mut head = [0; HEAD_BYTES as usize];
+    file.read_exact_at(&mut head, 0).ok()?;
+    let pid = head.starts_with(MAGIC).then(|| u32_at(&head, MAGIC.len() + 4))?;
+    i32::try_from(pid).ok().filter(|&pid| pid > 0)
+}
+
+/// More than this no run writes: a million jobs in flight.
+const FILE_BYTES_MAX: usize = 64 << 20;
+
+fn parse(bytes: &[u8]) -> Vec<Left> {
+    let Some(head) = bytes.get(..HEAD_BYTES as usize).filter(|head| head.starts_with(MAGIC)) else {
+        return Vec::new();
+    };
+    let workers = u32_at(head, MAGIC.len()) as usize;
+    let words_end = HEAD_BYTES as usize + workers.saturating_mul(WORD_BYTES as usize);
+    let (Some(words), Some(marks)) = (bytes.get(HEAD_BYTES as usize..words_end), bytes.get(words_end..)) else {
+        return Vec::new();
+    };
+    let begun = |mark: &[u8]| match u32_at(mark, 40) {
+        1 => true,
+        2 => {
+            let worker = (u32_at(mark, 32) as usize).wrapping_sub(1).wrapping_mul(WORD_BYTES as usize);
+            words.get(worker..).is_none_or(|word| word.len() < 8 || u64_at(word, 0) > u64_at(mark, 24))
+        }
+        _ => false,
+    };
+    let left = |mark: &[u8]| Left {
+        content: Fingerprint(mark[..16].try_into().expect("sixteen bytes")),
+        instance: u64_at(mark, 16),
+        attempt: u32_at(mark, 36),
+    };
+    marks.chunks_exact(MARK_BYTES).filter(|mark| begun(mark)).map(left).collect()
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> u64 {
+    u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes"))
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes"))
+}
+
+impl Marks {
+    /// Makes the file, which is locked, that of this run. `left` are open still: they keep marks, the first ones, in order.
+    pub(super) fn begin(file: File, path: PathBuf, workers: u32, left: &[Left]) -> io::Result<Self> {
+        let mut marks = Marks {
+            file,
+            path,
+            workers,
+            image: Vec::new(),
+            room: 0,
+            free: BTreeSet::new(),
+            of_job: BTreeMap::new(),
+            dirty: None,
+        };
+        for (at, left) in left.iter().enumerate() {
+            let taken = marks.take_place();
+            debug_assert_eq!(taken, at);
+            marks.put(at, &mark(left, 0, 0, Kind::Begun));
+        }
+        // Room for what is in flight at first; with a full disk the run does not begin.
+        let words = vec![0; (u64::from(workers) * WORD_BYTES) as usize];
+        let mut head = MAGIC.to_vec();
+        head.extend_from_slice(&workers.to_le_bytes());
+        head.extend_from_slice(&std::process::id().to_le_bytes());
+        head.resize(HEAD_BYTES as usize, 0);
+        // What the words of the former run mean for its marks was understood before: both change at once, in one write.
+        let whole = [head, words, marks.image.clone()].concat();
+        marks.reserve(marks.image.len() / MARK_BYTES + 1)?;
+        marks.file.write_all_at(&whole, 0)?;
+        marks.file.set_len(marks.place(marks.room))?;
+        marks.dirty = None;
+        Ok(marks)
+    }
+
+    /// The descriptor that workers inherit, and where the word of one is.
+    pub fn word_of(&self, worker: WorkerId) -> (BorrowedFd<'_>, u64) {
+        (self.file.as_fd(), HEAD_BYTES + u64::from(worker.0 - 1) * WORD_BYTES)
+    }
+
+    /// A process starts in this slot and has begun nothing. What the one before it had begun, and has no safe record yet,
+    /// stays begun.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Marks::flush`].
+    pub fn renew(&mut self, worker: WorkerId) -> io::Result<()> {
+        let place = self.word_of(worker).1;
+        let mut word = [0; WORD_BYTES as usize];
+        self.file.read_exact_at(&mut word, place)?;
+        for at in 0..self.image.len() / MARK_BYTES {
+            let mark = &self.image[at * MARK_BYTES..(at + 1) * MARK_BYTES];
+            let in_turn = u32_at(mark, 40) == Kind::InTurn as u32 && u32_at(mark, 32) == worker.0;
+            if in_turn && u64::from_le_bytes(word) > u64_at(mark, 24) {
+                let mut begun: [u8; MARK_BYTES] = mark.try_into().expect("its length");
+                begun[40..44].copy_from_slice(&(Kind::Begun as u32).to_le_bytes());
+                self.put(at, &begun);
+            }
+        }
+        self.flush()?;
+        self.file.write_all_at(&[0; WORD_BYTES as usize], place)
+    }
+
+    /// A worker is about to have this job.
+    pub fn set(&mut self, entrusted: &Entrusted) {
+        let at = match self.of_job.get(&entrusted.number) {
+            Some(&at) => at,
+            None => {
+                let at = self.take_place();
+                self.of_job.insert(entrusted.number, at);
+                at
+            }
+        };
+        let left = Left { content: entrusted.content, instance: entrusted.instance, attempt: entrusted.attempt };
+        let kind = if entrusted.tells_begun { Kind::InTurn } else { Kind::Begun };
+        self.put(at, &mark(&left, entrusted.worker.0, entrusted.request, kind));
+    }
+
+    /// The mark at this place, which an earlier run left, is that of this job.
+    pub fn adopt(&mut self, number: JobId, at: usize) {
+        self.of_job.insert(number, at);
+    }
+
+    /// The job has its record, or is with no worker.
+    pub fn clear(&mut self, number: JobId) {
+        if let Some(at) = self.of_job.remove(&number) {
+            self.put(at, &[0; MARK_BYTES]);
+            self.free.insert(at);
+        }
+    }
+
+    /// Writes what has changed. To be called before anything is sent.
+    ///
+    /// # Errors
+    ///
+    /// When the disk is full or broken: nothing more should be begun then.
+    pub fn flush(&mut self) -> io::Result<()> {
+        let Some((from, to)) = self.dirty.take() else { return Ok(()) };
+        self.reserve(self.image.len() / MARK_BYTES)?;
+        self.file.write_all_at(&self.image[from * MARK_BYTES..to * MARK_BYTES], self.place(from))
+    }
+
+    /// The run ended in order: every job has its record.
+    pub fn remove(self) {
+        // When it stays, the next run finds marks that mean nothing.
+        let _ = std::fs::remove_file(&self.path);
+    }
+
+    fn put(&mut self, at: usize, mark: &[u8; MARK_BYTES]) {
+        self.image[at * MARK_BYTES..(at + 1) * MARK_BYTES].copy_from_slice(mark);
+        let (from, to) = self.dirty.unwrap_or((at, at + 1));
+        self.dirty = Some((from.min(at), to.max(at + 1)));
+    }
+
+    /// The first free place, so that what changes together stands together.
+    fn take_place(&mut self) -> usize {
+        self.free.pop_first().unwrap_or_else(|| {
+            self.image.resize(self.image.len() + MARK_BYTES, 0);
+            self.image.len() / MARK_BYTES - 1
+        })
+    }
+
+    /// Room on the disk before it is needed: a write into it cannot fail for want of any.
+    fn reserve(&mut self, marks: usize) -> io::Result<()> {
+        if marks > self.room {
+            let room = marks.next_multiple_of(GROWTH);
+            let length = i64::try_from(self.place(room)).map_err(io::Error::other)?;
+            match posix_fallocate(&self.file, 0, length) {
+                // Where a file system knows no such call, writing will show.
+                Ok(()) | Err(nix::errno::Errno::EOPNOTSUPP | nix::errno::Errno::EINVAL) => self.room = room,
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+        Ok(())
+    }
+
+    fn place(&self, at: usize) -> u64 {
+        HEAD_BYTES + u64::from(self.workers) * WORD_BYTES + (at * MARK_BYTES) as u64
+    }
+}
+
+fn mark(left: &Left, worker: u32, request: u64, kind: Kind) -> [u8; MARK_BYTES] {
+    let mut mark = [0; MARK_BYTES];
+    mark[..16].copy_from_slice(&left.content.0);
+    mark[16..24].copy_from_slice(&left.instance.to_le_bytes());
+    mark[24..32].copy_from_slice(&request.to_le_bytes());
+    mark[32..36].copy_from_slice(&worker.to_le_bytes());
+    mark[36..40].copy_from_slice(&left.attempt.to_le_bytes());
+    mark[40..44].copy_from_slice(&(kind as u32).to_le_bytes());
+    mark
+}

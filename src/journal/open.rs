@@ -1,0 +1,140 @@
+//! From the path of a journal to a run that can write it: locked, mended, and with what it knows in memory.
+
+use super::marks::{self, Left};
+use super::{Ledger, Marks, lock, rows};
+use crate::config::{Journal, Resume};
+use crate::edge::fault_text;
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+/// A journal that is ready to be written.
+#[derive(Debug)]
+pub struct Opened {
+    /// The file of records, written at its end.
+    pub file: File,
+    /// The marks of what is running; none for what is no regular file.
+    pub marks: Option<Marks>,
+    /// What earlier runs know.
+    pub ledger: Ledger,
+    /// What the user should know about what was found.
+    pub notes: Vec<String>,
+}
+
+/// Opens the journal of a run with so many workers.
+///
+/// # Errors
+///
+/// In words, with the path: it cannot be opened or written, another run has it, or it belongs to a run that did not end.
+pub fn open(journal: &Journal, workers: u32) -> Result<Opened, String> {
+    let shown = journal.path.display();
+    let fault = |error: io::Error| format!("cannot open the output file {shown}: {}", fault_text(&error));
+    let file = open_file(&journal.path).map_err(fault)?;
+    // One file has one lock, by whatever name it is called.
+    let path = &journal.path.canonicalize().map_err(fault)?;
+    if !file.metadata().map_err(fault)?.is_file() {
+        if journal.resume.is_some() {
+            return Err(format!("cannot resume from {shown}, which is no regular file"));
+        }
+        return Ok(Opened { file, marks: None, ledger: Ledger::default(), notes: Vec::new() });
+    }
+    let marks_path = beside(path);
+    let locked = lock::take(&marks_path).map_err(|error| {
+        format!("cannot lock {}, which says what is running: {}", marks_path.display(), fault_text(&error))
+    })?;
+    let Some(locked) = locked else {
+        return Err(format!("another run is writing {shown}; wait for its end, or choose another --output"));
+    };
+    // Whoever had the lock may have put another file in its place.
+    let file = open_file(path).map_err(fault)?;
+    let left = marks::read(&locked).map_err(fault)?;
+    let found = Found { file, path, locked, marks_path, left, workers };
+    match journal.resume {
+        None => found.begin(),
+        Some(resume) => found.go_on(resume),
+    }
+}
+
+/// The file of marks of a journal.
+fn beside(path: &Path) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(".running");
+    name.into()
+}
+
+fn open_file(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path)
+}
+
+/// A journal and its marks, locked for us.
+struct Found<'a> {
+    file: File,
+    path: &'a Path,
+    locked: File,
+    marks_path: PathBuf,
+    /// What an earlier run left open.
+    left: Vec<Left>,
+    workers: u32,
+}
+
+impl Found<'_> {
+    /// Begins anew. What a killed run has left is not thrown away without a word.
+    fn begin(self) -> Result<Opened, String> {
+        let shown = self.path.display();
+        let was_left = self.locked.metadata().is_ok_and(|facts| facts.len() > 0);
+        let holds_some = self.file.metadata().is_ok_and(|facts| facts.len() > 0) || !self.left.is_empty();
+        if was_left && holds_some {
+            return Err(format!(
+                "{shown} belongs to a run that was ended from outside: go on with it (--resume), or remove it and {}",
+                self.marks_path.display()
+            ));
+        }
+        self.file.set_len(0).map_err(|error| format!("cannot write {shown}: {}", fault_text(&error)))?;
+        self.ready(&[], Ledger::default(), Vec::new())
+    }
+
+    /// Goes on with what is there: a torn end is cut off, and rows whose jobs run again give way.
+    fn go_on(mut self, resume: Resume) -> Result<Opened, String> {
+        let shown = self.path.display();
+        let fault = |error: io::Error| format!("cannot resume from {shown}: {}", fault_text(&error));
+        let marked: BTreeSet<u64> = self.left.iter().map(|left| left.instance).collect();
+        let rows = rows::read(&self.file, resume, &marked).map_err(fault)?;
+        if rows.ended.is_empty() && rows.giving_way == 0 && rows.damaged > 0 {
+            return Err(format!("cannot resume from {shown}: it holds no records of a run"));
+        }
+        let mut notes = Vec::new();
+        if rows.torn_bytes > 0 {
+            self.file.set_len(rows.whole_bytes).map_err(fault)?;
+            notes.push(format!("{shown}: the last line was torn ({} bytes) and is cut off", rows.torn_bytes));
+        }
+        if rows.damaged > 0 {
+            notes.push(format!("{shown}: {} lines are no records; what they stood for runs again", rows.damaged));
+        }
+        // A mark whose record is there was about to be cleared.
+        let mut open = std::mem::take(&mut self.left);
+        open.retain(|left| !rows.instances.contains(&left.instance));
+        open.extend(rows.repeated);
+        let unknown = open.iter().enumerate().map(|(at, left)| (left.content, left.attempt, at));
+        let ledger = Ledger::new(rows.ended, unknown, resume.unknown);
+        let path = self.path;
+        let mut opened = self.ready(&open, ledger, notes)?;
+        // Last, so that what rows that give way have said is in the marks before.
+        if rows.giving_way > 0 {
+            rows::rewrite(&opened.file, path, resume).map_err(fault)?;
+            opened.file = open_file(path).map_err(fault)?;
+        }
+        Ok(opened)
+    }
+
+    fn ready(self, open: &[Left], ledger: Ledger, notes: Vec<String>) -> Result<Opened, String> {
+        let no_marks = |error: io::Error| {
+            let marks = beside(self.path);
+            format!("cannot write {}, which says what is running: {}", marks.display(), fault_text(&error))
+        };
+        let marks = Marks::begin(self.locked, self.marks_path, self.workers, open).map_err(no_marks)?;
+        Ok(Opened { file: self.file, marks: Some(marks), ledger, notes })
+    }
+}

@@ -1,0 +1,159 @@
+//! The rows of a journal: what each says of its job, and which give way to a new one. Owns the mending of a torn end and
+//! the rewriting without the rows that give way; a row that is no record means that nothing is known.
+
+use super::marks::Left;
+use crate::config::Resume;
+use crate::job::Fingerprint;
+use crate::record::Status;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, BufWriter, Seek, Write};
+use std::path::Path;
+
+/// A row as far as it matters here.
+#[derive(Deserialize)]
+struct Row<'a> {
+    #[serde(borrow)]
+    id: &'a RawValue,
+    #[serde(borrow)]
+    status: Cow<'a, str>,
+    #[serde(borrow, default)]
+    job: Option<Cow<'a, str>>,
+    #[serde(default)]
+    attempts: u32,
+    #[serde(borrow, default)]
+    error: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Fault<'a> {
+    #[serde(borrow)]
+    data: Data<'a>,
+}
+
+#[derive(Deserialize)]
+struct Data<'a> {
+    #[serde(borrow)]
+    outcome: Cow<'a, str>,
+}
+
+/// What becomes of a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    /// It stands.
+    Stands(Fingerprint, Status),
+    /// Its job runs again, so the row gives way.
+    GivesWay,
+    /// The same, of a job whose outcome is unknown: it was begun so many times.
+    Repeated(Left),
+    /// It is no record.
+    Damaged,
+}
+
+/// What a journal holds.
+#[derive(Debug, Default)]
+pub(super) struct Rows {
+    /// Records that stand.
+    pub(super) ended: Vec<(Fingerprint, Status)>,
+    /// Jobs of unknown outcome that may run again.
+    pub(super) repeated: Vec<Left>,
+    /// [`Fingerprint::instance`] of every record that is there, as long as `marked` asked for it.
+    pub(super) instances: BTreeSet<u64>,
+    /// Rows that give way.
+    pub(super) giving_way: u64,
+    /// Lines that are no records.
+    pub(super) damaged: u64,
+    /// Bytes up to the end of the last whole line.
+    pub(super) whole_bytes: u64,
+    /// Bytes of a line that was torn, behind that.
+    pub(super) torn_bytes: u64,
+}
+
+/// Reads a journal from its beginning. Only instances in `marked` are remembered.
+pub(super) fn read(file: &File, resume: Resume, marked: &BTreeSet<u64>) -> io::Result<Rows> {
+    let mut rows = Rows::default();
+    each_line(file, |line| {
+        if line.last() != Some(&b'\n') {
+            rows.torn_bytes = line.len() as u64;
+            return Ok(());
+        }
+        rows.whole_bytes += line.len() as u64;
+        let (fate, instance) = judge(line, resume);
+        rows.instances.extend(instance.filter(|instance| marked.contains(instance)));
+        match fate {
+            Fate::Stands(content, status) => rows.ended.push((content, status)),
+            Fate::GivesWay => rows.giving_way += 1,
+            Fate::Repeated(left) => {
+                rows.giving_way += 1;
+                rows.repeated.push(left);
+            }
+            Fate::Damaged => rows.damaged += 1,
+        }
+        Ok(())
+    })?;
+    Ok(rows)
+}
+
+/// Writes the journal anew without the rows that give way, beside it, and puts it in its place in one step: whoever is
+/// killed meanwhile leaves the one or the other.
+pub(super) fn rewrite(file: &File, path: &Path, resume: Resume) -> io::Result<()> {
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let fresh = tempfile::Builder::new().prefix(".supervisor-").suffix(".tmp").tempfile_in(directory)?;
+    fresh.as_file().set_permissions(file.metadata()?.permissions())?;
+    let mut writer = BufWriter::with_capacity(BUFFER_BYTES, fresh.as_file());
+    each_line(file, |line| {
+        let stays = !matches!(judge(line, resume).0, Fate::GivesWay | Fate::Repeated(_));
+        if stays && line.last() == Some(&b'\n') { writer.write_all(line) } else { Ok(()) }
+    })?;
+    writer.flush()?;
+    drop(writer);
+    fresh.as_file().sync_all()?;
+    fresh.persist(path).map_err(|failed| failed.error)?;
+    Ok(())
+}
+
+const BUFFER_BYTES: usize = 256 << 10;
+
+fn each_line(mut file: &File, mut take: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+    file.rewind()?;
+    let mut reader = BufReader::with_capacity(BUFFER_BYTES, file);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        if reader.read_until(b'\n', &mut line)? == 0 {
+            return Ok(());
+        }
+        take(&line)?;
+    }
+}
+
+fn judge(line: &[u8], resume: Resume) -> (Fate, Option<u64>) {
+    let Ok(row) = serde_json::from_slice::<Row<'_>>(line) else { return (Fate::Damaged, None) };
+    let Some(status) = Status::ALL.into_iter().find(|status| status.as_str() == row.status) else {
+        return (Fate::Damaged, None);
+    };
+    let content = row.job.as_deref().and_then(Fingerprint::parse);
+    let instance = content.map(|content| content.instance(row.id.get()));
+    let content = content.unwrap_or_else(|| Fingerprint::of_id(row.id.get()));
+    let fate = match status {
+        Status::Ok => Fate::Stands(content, status),
+        // It was never begun, or asked to stop, or is judged by reading it: nothing is known that would keep it from running.
+        Status::Skipped | Status::Cancelled | Status::Invalid => Fate::GivesWay,
+        Status::Crashed if is_unknown(row.error) && resume.unknown => {
+            Fate::Repeated(Left { content, instance: instance.unwrap_or_default(), attempt: row.attempts })
+        }
+        Status::Crashed if is_unknown(row.error) => Fate::Stands(content, status),
+        _ if resume.failed => Fate::GivesWay,
+        _ => Fate::Stands(content, status),
+    };
+    (fate, instance)
+}
+
+fn is_unknown(error: Option<&RawValue>) -> bool {
+    error
+        .and_then(|error| serde_json::from_str::<Fault<'_>>(error.get()).ok())
+        .is_some_and(|fault| fault.data.outcome == "unknown")
+}

@@ -1,0 +1,177 @@
+//! The journal during a run: rows to the thread that writes them, marks before jobs are sent, and standard output behind
+//! both: what a record says is shown when the record is safe. Owns that order; decides nothing.
+
+use crate::edge::{self, Durable, Piece, Way, fault_text};
+use crate::ids::{JobId, WorkerId};
+use crate::journal::Marks;
+use crate::pool::Entrusted;
+use std::collections::VecDeque;
+use std::os::fd::BorrowedFd;
+
+/// Keeps the journal.
+#[derive(Debug)]
+pub(super) struct Keeper {
+    durable: Durable,
+    marks: Option<Marks>,
+    /// How the file is called in messages.
+    name: String,
+    /// Jobs whose records are handed over and not safe, with their groups.
+    unsafe_yet: VecDeque<(u64, JobId)>,
+    /// Jobs whose records are not handed over.
+    ended: Vec<JobId>,
+    /// Why marks could not be written.
+    fault: Option<String>,
+}
+
+impl Keeper {
+    pub(super) fn new(durable: Durable, marks: Option<Marks>, name: String) -> Self {
+        Keeper { durable, marks, name, unsafe_yet: VecDeque::new(), ended: Vec::new(), fault: None }
+    }
+
+    /// A worker is about to have a job.
+    pub(super) fn entrust(&mut self, entrusted: &Entrusted) {
+        if let Some(marks) = &mut self.marks {
+            marks.set(entrusted);
+        }
+    }
+
+    /// No worker has the job.
+    pub(super) fn take_back(&mut self, number: JobId) {
+        if let Some(marks) = &mut self.marks {
+            marks.clear(number);
+        }
+    }
+
+    /// The job was met again; its mark is at this place.
+    pub(super) fn adopt(&mut self, number: JobId, mark: usize) {
+        if let Some(marks) = &mut self.marks {
+            marks.adopt(number, mark);
+        }
+    }
+
+    /// Something is about to be sent: what it is comes first.
+    pub(super) fn before_sending(&mut self) {
+        if let Some(Err(error)) = self.marks.as_mut().map(Marks::flush) {
+            self.fault.get_or_insert_with(|| fault_text(&error));
+        }
+    }
+
+    /// A process is about to start in a slot. Gives what it inherits, and the place of its word in it.
+    pub(super) fn renew(&mut self, worker: WorkerId) -> Option<(BorrowedFd<'_>, u64)> {
+        let marks = self.marks.as_mut()?;
+        if let Err(error) = marks.renew(worker) {
+            self.fault.get_or_insert_with(|| fault_text(&error));
+        }
+        Some(marks.word_of(worker))
+    }
+
+    /// A job's record was made.
+    pub(super) fn ended(&mut self, number: JobId) {
+        self.ended.push(number);
+    }
+
+    /// Hands the turn's rows over. What standard output shows of them has to wait for the group that this gives.
+    pub(super) fn hand_over(&mut self, rows: &[u8]) -> u64 {
+        let group = self.durable.push(rows);
+        self.unsafe_yet.extend(self.ended.drain(..).map(|number| (group, number)));
+        group
+    }
+
+    /// Forgets what has become safe. Gives the last group that has; with a broken journal nothing is waited for.
+    pub(super) fn settle(&mut self) -> u64 {
+        let safe = self.durable.safe();
+        while let Some(&(group, number)) = self.unsafe_yet.front() {
+            if group > safe {
+                break;
+            }
+            self.unsafe_yet.pop_front();
+            self.take_back(number);
+        }
+        if self.error().is_some() { u64::MAX } else { safe }
+    }
+
+    /// Bytes of rows that are not safe.
+    pub(super) fn backlog(&self) -> usize {
+        self.durable.backlog()
+    }
+
+    /// Why records cannot be kept any more.
+    pub(super) fn error(&self) -> Option<String> {
+        let fault = self.durable.error().map(|error| fault_text(&error)).or_else(|| self.fault.clone());
+        fault.map(|fault| format!("{}: {fault}", self.name))
+    }
+
+    /// No record will follow.
+    pub(super) fn close(&self) {
+        self.durable.close();
+    }
+
+    /// Whether all records are in the file, or never will be.
+    pub(super) fn is_settled(&self) -> bool {
+        self.durable.is_settled()
+    }
+
+    /// The run is over. Marks are left behind only where records are missing.
+    pub(super) fn finish(mut self) {
+        let whole = self.durable.is_settled() && self.error().is_none();
+        match self.marks.take() {
+            Some(marks) if whole => marks.remove(),
+            Some(mut marks) => drop(marks.flush()),
+            None => {}
+        }
+    }
+}
+
+/// Standard output, which waits for the journal where there is one.
+#[derive(Debug)]
+pub(super) struct Gate {
+    pub(super) output: edge::Output,
+    /// The group of what is pushed now.
+    group: u64,
+    /// The last group that may be shown.
+    open: u64,
+    held: VecDeque<(u64, Piece)>,
+    held_bytes: usize,
+}
+
+impl Gate {
+    pub(super) fn new(output: edge::Output) -> Self {
+        Gate { output, group: 0, open: 0, held: VecDeque::new(), held_bytes: 0 }
+    }
+
+    /// What is pushed from now on belongs to this group.
+    pub(super) fn set_group(&mut self, group: u64) {
+        self.group = group;
+    }
+
+    /// Groups up to this one may be shown.
+    pub(super) fn open_to(&mut self, group: u64) {
+        self.open = group;
+        while self.held.front().is_some_and(|(group, _)| *group <= self.open) {
+            if let Some((_, piece)) = self.held.pop_front() {
+                self.held_bytes -= piece.weight();
+                self.output.push(piece);
+            }
+        }
+    }
+
+    /// Bytes that wait.
+    pub(super) fn backlog(&self) -> usize {
+        self.output.backlog().saturating_add(self.held_bytes)
+    }
+}
+
+impl Way for Gate {
+    fn buffer(&mut self) -> Vec<u8> {
+        self.output.buffer()
+    }
+
+    fn push(&mut self, piece: Piece) {
+        if self.group <= self.open && self.held.is_empty() {
+            self.output.push(piece);
+        } else {
+            self.held_bytes += piece.weight();
+            self.held.push_back((self.group, piece));
+        }
+    }
+}

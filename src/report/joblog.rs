@@ -1,0 +1,101 @@
+//! The job log: one line a job in the columns of GNU parallel's `--joblog`, for the scripts that read those. Owns the
+//! columns; what a command was is its label.
+
+use super::answer::{Ended, Fault, Stream};
+use super::escape;
+use crate::record::{Record, Status};
+use serde::Deserialize;
+
+/// The first line of a log.
+pub const HEADER: &str = "Seq\tHost\tStarttime\tJobRuntime\tSend\tReceive\tExitval\tSignal\tCommand\n";
+
+/// Lines that wait for the end of the turn.
+#[derive(Debug, Default)]
+pub struct JobLog {
+    bytes: Vec<u8>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Code {
+    #[serde(default)]
+    exit_code: i32,
+    #[serde(default)]
+    data: Option<Box<Code>>,
+}
+
+impl JobLog {
+    /// Appends the line of a job that was begun; one that never was has none, as in GNU parallel.
+    pub(super) fn push(&mut self, record: &Record) {
+        let Some(start) = record.start else { return };
+        let code = exit_code(record);
+        // A negative code is a signal. Any other end that is not ok must not look like success.
+        let (exit, signal) = match code {
+            code if code < 0 => (0, -code),
+            0 if record.status != Status::Ok => (-1, 0),
+            code => (code, 0),
+        };
+        let line = format!(
+            "{}\t:\t{}.{:03}\t{:10.3}\t0\t{}\t{exit}\t{signal}\t",
+            record.number.0,
+            start.0 / 1000,
+            start.0 % 1000,
+            record.duration.as_secs_f64(),
+            received(record),
+        );
+        self.bytes.extend_from_slice(line.as_bytes());
+        escape::one_line(&record.label, &mut self.bytes);
+        self.bytes.push(b'\n');
+    }
+
+    /// Hands all lines to `take`.
+    pub fn take<T>(&mut self, take: impl FnOnce(&[u8]) -> T) -> T {
+        let taken = take(&self.bytes);
+        self.bytes.clear();
+        taken
+    }
+}
+
+fn exit_code(record: &Record) -> i32 {
+    let said = record.result.as_deref().or(record.error.as_deref());
+    // What a function returned may be anything, and then it has no exit code.
+    let code = said.and_then(|said| serde_json::from_str::<Code>(said.get()).ok()).unwrap_or_default();
+    code.data.map_or(code.exit_code, |data| data.exit_code)
+}
+
+/// Bytes of its standard output.
+fn received(record: &Record) -> u64 {
+    let fault = Fault::of(record);
+    let ended = Ended::of(record, &fault, true);
+    let kept = ended.stdout.map_or(0, |raw| match Stream::parse(raw) {
+        Stream::Bytes(bytes) => bytes.len() as u64,
+        Stream::Kept { bytes, .. } => bytes,
+    });
+    let printed = record.stdout.as_ref().map_or(0, |printed| printed.total);
+    ended.stdout_bytes.unwrap_or(kept).max(printed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::fixtures::{never_begun, not_ok, ok};
+    use crate::time::Wall;
+
+    #[test]
+    fn columns_as_gnu_parallel_writes_them() {
+        let mut log = JobLog::default();
+        let mut record = ok(r#"{"exit_code":0,"stdout":"hi\n"}"#);
+        record.start = Some(Wall(1_700_000_000_120));
+        record.label = b"echo a\tb".as_slice().into();
+        log.push(&record);
+        let mut failed = not_ok(Status::Failed, r#"{"message":"x","data":{"exit_code":-9,"signal":"SIGKILL"}}"#);
+        failed.start = record.start;
+        log.push(&failed);
+        log.push(&never_begun(Status::Skipped, r#"{"message":"x"}"#));
+        let text = log.take(|bytes| String::from_utf8(bytes.to_vec()).unwrap());
+        let lines: Vec<Vec<&str>> = text.lines().map(|line| line.split('\t').collect()).collect();
+        assert_eq!(lines.len(), 2, "{text}");
+        assert_eq!(lines[0].len(), HEADER.trim_end().split('\t').count());
+        assert_eq!((lines[0][2], lines[0][5], lines[0][6], lines[0][7]), ("1700000000.120", "3", "0", "0"));
+        assert_eq!((lines[1][6], lines[1][7]), ("0", "9"));
+    }
+}

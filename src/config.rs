@@ -57,6 +57,12 @@ pub struct PoolConfig {
     pub max_message: usize,
     /// Most bytes kept of what a function prints, per stream.
     pub max_output: usize,
+    /// Most memory of a worker and all it started, in bytes.
+    pub memory_max: Option<u64>,
+    /// No job is begun while the machine has less memory than this to give, in bytes.
+    pub memory_free: Option<u64>,
+    /// How long a worker may be stopped from outside before it is given up.
+    pub heartbeat: Option<Duration>,
     /// Whether records carry what the job is called although it ended ok (text output shows it).
     pub labels: bool,
     /// Whether an empty list is a failure (`--no-jobs fail`).

@@ -36,6 +36,21 @@ pub(super) struct RunningArgs {
     /// The time over which --max-restarts counts
     #[arg(long, value_name = "DURATION", value_parser = values::positive_duration, default_value = "30s")]
     pub(super) restart_window: Duration,
+    /// Most memory a worker may take, with everything it started; above it its job ends with the status oom
+    ///
+    /// Resident memory, looked at ten times a second. The worker is killed and replaced; where it ran several jobs, each of
+    /// them is suspected and runs alone when it may run again.
+    #[arg(long, value_name = "SIZE", value_parser = values::positive_size)]
+    pub(super) memory_max: Option<u64>,
+    /// Begin no job while the machine has less memory than this to give
+    #[arg(long, value_name = "SIZE", value_parser = values::positive_size)]
+    pub(super) memory_free: Option<u64>,
+    /// Give up a worker that somebody has stopped (SIGSTOP) for longer than this
+    ///
+    /// Its job is crashed, or runs again with --retries. A timeout finds stopped workers too, but has to be as long as the
+    /// longest job.
+    #[arg(long, value_name = "DURATION", value_parser = values::positive_duration)]
+    pub(super) heartbeat: Option<Duration>,
     /// Longest message a worker may send; a longer one gets it replaced
     #[arg(long, value_name = "SIZE", value_parser = values::message_size, default_value = "256MiB")]
     pub(super) max_message: usize,

@@ -69,6 +69,10 @@ pub(super) fn size(text: &str) -> Result<usize, String> {
     bytes.ok_or_else(|| format!("expected {}", units::SIZE_EXAMPLE))
 }
 
+pub(super) fn positive_size(text: &str) -> Result<u64, String> {
+    size_from(text, 1).map(|bytes| bytes as u64)
+}
+
 pub(super) fn line_size(text: &str) -> Result<usize, String> {
     size_from(text, 1)
 }

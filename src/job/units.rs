@@ -66,6 +66,21 @@ pub fn size(text: &str) -> Option<u64> {
     (bytes < 9.2e18).then_some(bytes as u64)
 }
 
+/// A size for people, in three digits or so: `1.5 GiB`.
+pub fn size_text(bytes: u64) -> String {
+    let mut amount = bytes as f64;
+    let mut units = ["bytes", "KiB", "MiB", "GiB", "TiB"].into_iter();
+    let mut unit = units.next().unwrap_or_default();
+    for next in units {
+        if amount < 1024.0 {
+            break;
+        }
+        (amount, unit) = (amount / 1024.0, next);
+    }
+    let digits = usize::from(amount < 100.0 && amount.fract() >= 0.05 && unit != "bytes");
+    format!("{amount:.digits$} {unit}")
+}
+
 /// The decimal number at the start: digits, at most one point, no sign, no exponent.
 fn split_number(text: &str) -> Option<(f64, &str)> {
     let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
@@ -100,6 +115,12 @@ mod tests {
         {
             assert_eq!(duration(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn sizes_for_people() {
+        let shown = [0, 17, 1024, 1536, 10 << 20, 1 << 30, 3_000_000_000].map(size_text);
+        assert_eq!(shown, ["0 bytes", "17 bytes", "1 KiB", "1.5 KiB", "10 MiB", "1 GiB", "2.8 GiB"]);
     }
 
     #[test]

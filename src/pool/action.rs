@@ -60,6 +60,17 @@ pub enum Action {
         /// The generation.
         generation: Generation,
     },
+    /// Look at a worker from outside; answer with `Looked`.
+    Look {
+        /// The slot.
+        worker: WorkerId,
+        /// The generation.
+        generation: Generation,
+        /// Where a rough figure of its memory is above this, an exact one is wanted.
+        exact_above: u64,
+    },
+    /// Look how much memory the machine has to give; answer with `MemoryAvailable`.
+    LookAround,
     /// Send something to a guest.
     SendGuest {
         /// The connection.
@@ -90,11 +101,13 @@ impl Action {
             | Action::CloseStdin { worker, generation }
             | Action::Terminate { worker, generation }
             | Action::Kill { worker, generation }
+            | Action::Look { worker, generation, .. }
             | Action::Probe { worker, generation } => Some((worker, generation)),
             // A slot that is to be filled has no process yet; the others name none.
             Action::Spawn { .. }
             | Action::Entrust(_)
             | Action::TakeBack { .. }
+            | Action::LookAround
             | Action::SendGuest { .. }
             | Action::DropGuest { .. }
             | Action::Emit(_)

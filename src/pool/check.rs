@@ -95,6 +95,7 @@ impl Pool {
             expect(at, Timer::Wait(ticket));
         }
         expect(self.stop_reading_at, Timer::StopReading);
+        expect(self.look_at, Timer::Look);
         expect(self.give_up_waiting_at, Timer::GiveUpWaiting);
         assert_eq!(count, self.deadlines.len(), "no deadline outlives its cause");
     }

@@ -18,6 +18,8 @@ pub(super) enum Timer {
     Retry(JobKey),
     /// A slot may be filled again.
     Restart(WorkerId),
+    /// Look at workers and machine from outside.
+    Look,
     /// A worker waits no longer for shared state.
     Wait(u64),
     /// The list has been read long enough for the sake of its records.

@@ -5,6 +5,7 @@ use super::deadline::Timer;
 use super::flight::Cancel;
 use super::job_table::{JobKey, JobState};
 use super::stop::Stop;
+use super::watch::plan_look;
 use super::worker::{BACKLOG_BYTES_MAX, State};
 use super::{Action, Entrusted, Pool, Reading, request};
 use crate::ids::WorkerId;
@@ -16,7 +17,7 @@ const BATCH_REQUESTS_MAX: u64 = 128;
 impl Pool {
     /// Hands waiting jobs to workers with room, and asks for processes for those that are left.
     pub(super) fn dispatch(&mut self) {
-        if self.stop > Stop::Running || self.output_is_behind {
+        if self.stop > Stop::Running || self.output_is_behind || self.lacks_memory() {
             return;
         }
         if self.order.as_ref().is_some_and(|order| order.holds_too_much()) && !self.head_waits_for_others() {
@@ -137,6 +138,7 @@ impl Pool {
             // Where the run is being stopped, a request can be given up before its turn comes.
             let Some(job) = flight.job else { continue };
             self.stats.running += 1;
+            plan_look(&self.config, &mut self.deadlines, &mut self.look_at, self.now.time);
             let entry = self.jobs.get(job);
             let own = entry.job.options.as_ref().and_then(|options| options.timeout);
             if let Some(timeout) = own.or(self.config.timeout) {

@@ -102,6 +102,29 @@ pub enum Event<'a> {
         /// Bytes that wait.
         bytes: usize,
     },
+    /// The answer to [`super::Action::Look`].
+    Looked {
+        /// Its slot.
+        worker: WorkerId,
+        /// Its generation.
+        generation: Generation,
+        /// Resident memory of it and all it started, in bytes.
+        memory: u64,
+        /// It is stopped (SIGSTOP), so that it does nothing.
+        stopped: bool,
+    },
+    /// The answer to [`super::Action::LookAround`]: so many bytes of memory can be had.
+    MemoryAvailable {
+        /// Bytes.
+        bytes: u64,
+    },
+    /// The kernel has ended processes for want of memory, and this worker was killed at that time. Its end follows.
+    KernelWasShort {
+        /// Its slot.
+        worker: WorkerId,
+        /// Its generation.
+        generation: Generation,
+    },
     /// A guest sent something over its connection.
     GuestAsked {
         /// The connection.

@@ -53,7 +53,8 @@ impl Pool {
                 Attempt { status: Status::Failed, result: None, error: Some(error.to_owned()) }
             }
             Ending::WorkerLost { status, .. } if flight.cancel < Some(Cancel::Timeout) => {
-                failed(Status::Crashed, self.crash_error(id, status))
+                let excess = self.workers[id.index()].excess;
+                failed(if excess.is_some() { Status::Oom } else { Status::Crashed }, self.crash_error(id, status))
             }
             ending => {
                 let (status, message) = match flight.cancel {
@@ -86,6 +87,9 @@ impl Pool {
             if let ExitStatus::Signal(number) = status {
                 data["signal"] = SignalName(number).to_string().into();
             }
+        }
+        if let Some(bytes) = worker.excess {
+            data["memory"] = bytes.into();
         }
         data["stderr"] = String::from_utf8_lossy(&worker.stderr_tail).into_owned().into();
         let message = match (&worker.blame, status) {

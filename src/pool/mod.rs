@@ -26,6 +26,7 @@
 //! | `lifecycle`, `restart` | the way of a worker: start, ready, drain, death; restart intensity |
 //! | `stop`, `halting` | why and how a run is stopped |
 //! | `deadline`, `prefetch` | what must be looked at when; how many jobs are sent ahead |
+//! | `watch` | memory, and workers that are stopped |
 
 mod accept;
 mod action;
@@ -51,6 +52,7 @@ mod serving;
 mod shared;
 mod stats;
 mod stop;
+mod watch;
 mod worker;
 
 pub use action::{Action, Entrusted, Notice};
@@ -108,6 +110,8 @@ pub struct Pool {
     deadlines: Deadlines,
     stop_reading_at: Option<Time>,
     give_up_waiting_at: Option<Time>,
+    look_at: Option<Time>,
+    memory: watch::Memory,
     restarts: Restarts,
     stop: Stop,
     input: Reading,
@@ -159,6 +163,8 @@ impl Pool {
             deadlines: Deadlines::default(),
             stop_reading_at: None,
             give_up_waiting_at: None,
+            look_at: None,
+            memory: watch::Memory::Unknown,
             restarts: Restarts::new(config.max_restarts, config.restart_window),
             stop: Stop::Running,
             input: Reading::Open,
@@ -219,6 +225,13 @@ impl Pool {
             }
             Event::Unread { worker, generation, bytes } => {
                 self.if_current(worker, generation, |pool| pool.probed(worker, bytes));
+            }
+            Event::Looked { worker, generation, memory, stopped } => {
+                self.if_current(worker, generation, |pool| pool.looked(worker, memory, stopped));
+            }
+            Event::MemoryAvailable { bytes } => self.memory_available(bytes),
+            Event::KernelWasShort { worker, generation } => {
+                self.if_current(worker, generation, |pool| pool.kernel_was_short(worker));
             }
             Event::StdinBacklog { worker, generation, bytes } => self.if_current(worker, generation, |pool| {
                 pool.workers[worker.index()].backlog = bytes;
@@ -315,6 +328,10 @@ impl Pool {
                     self.waits.remove(&ticket);
                     self.shared.timed_out(ticket);
                     self.settle_shared();
+                }
+                Timer::Look => {
+                    self.look_at = None;
+                    self.look();
                 }
                 Timer::StopReading => {
                     self.stop_reading_at = None;

@@ -113,6 +113,10 @@ pub(super) struct Worker {
     pub(super) recall_at: Option<Time>,
     /// Its entry in the set of workers with room: the load it stands there with.
     pub(super) offered: Option<usize>,
+    /// It was killed because it and what it started took so many bytes of memory.
+    pub(super) excess: Option<u64>,
+    /// Since when it is stopped from outside.
+    pub(super) stopped_since: Option<Time>,
     /// Why it was killed, when that explains its end better than the signal.
     pub(super) blame: Option<String>,
 }
@@ -152,6 +156,8 @@ impl Worker {
             last_progress: Time::ZERO,
             recall_at: None,
             offered: None,
+            excess: None,
+            stopped_since: None,
             blame: None,
         }
     }

@@ -41,6 +41,59 @@ pub fn name_of(pid: u32) -> String {
     if raw.is_empty() { "(unknown)".into() } else { printable(&raw) }
 }
 
+/// Resident memory of a process and all its descendants, in bytes; 0 without /proc.
+///
+/// The sum of their resident sizes, which counts what they share more than once. Where that is above `exact_above`, what
+/// each has its part of is counted by parts (the proportional set size), which costs a look at every page.
+pub fn tree_memory(pid: u32, exact_above: u64) -> u64 {
+    let mut all = descendants(pid);
+    all.push(pid);
+    let rough: u64 = all.iter().map(|&pid| resident(pid)).sum();
+    if rough <= exact_above {
+        return rough;
+    }
+    all.iter().map(|&pid| proportional(pid).unwrap_or_else(|| resident(pid))).sum()
+}
+
+/// Whether a process is stopped by a signal.
+pub fn is_stopped(pid: u32) -> bool {
+    stat(pid).0 == b'T'
+}
+
+/// How much memory the machine can give to new work without swapping, in bytes; all there could be without /proc.
+pub fn available_memory() -> u64 {
+    fs::read("/proc/meminfo").ok().and_then(|text| kilobytes(&text, b"MemAvailable:")).unwrap_or(u64::MAX)
+}
+
+/// How many processes the kernel has killed for want of memory since it was started.
+pub fn kernel_kills() -> u64 {
+    let text = fs::read_to_string("/proc/vmstat").unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("oom_kill "));
+    line.and_then(|count| count.trim().parse().ok()).unwrap_or(0)
+}
+
+fn resident(pid: u32) -> u64 {
+    let statm = fs::read_to_string(format!("/proc/{pid}/statm")).unwrap_or_default();
+    let pages = statm.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).unwrap_or(0);
+    pages * page_bytes()
+}
+
+fn page_bytes() -> u64 {
+    let size = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE).ok().flatten();
+    size.and_then(|size| u64::try_from(size).ok()).unwrap_or(4096)
+}
+
+fn proportional(pid: u32) -> Option<u64> {
+    kilobytes(&fs::read(format!("/proc/{pid}/smaps_rollup")).ok()?, b"Pss:")
+}
+
+/// The figure of a line such as `Pss:    1234 kB`, in bytes.
+fn kilobytes(text: &[u8], name: &[u8]) -> Option<u64> {
+    let line = text.split(|&byte| byte == b'\n').find_map(|line| line.strip_prefix(name))?;
+    let figure = std::str::from_utf8(line).ok()?.trim().strip_suffix("kB")?.trim();
+    figure.parse::<u64>().ok().map(|figure| figure * 1024)
+}
+
 /// All descendants of a process with the parent each was found under, parents first.
 pub(super) fn walk(root: u32) -> Vec<(u32, u32)> {
     let mut family = if kernel_lists_children() { None } else { Some(family()) };
@@ -148,6 +201,17 @@ mod tests {
         assert_eq!(long.chars().count(), NAME_LIMIT);
         assert!(long.ends_with('…'));
         assert_eq!(name_of(0), "(unknown)");
+    }
+
+    #[test]
+    fn memory_is_told_in_bytes() {
+        assert_eq!(kilobytes(b"Rss:  9 kB\nPss:    12 kB\n", b"Pss:"), Some(12 * 1024));
+        assert_eq!(kilobytes(b"Pss: many kB\n", b"Pss:"), None);
+        let me = std::process::id();
+        let held = vec![1u8; 8 << 20];
+        assert!(tree_memory(me, u64::MAX) >= held.len() as u64);
+        assert!(tree_memory(me, 0) >= held.len() as u64, "its own memory is shared with nobody");
+        assert!(available_memory() > 0 && !is_stopped(me));
     }
 
     #[test]

@@ -31,7 +31,7 @@ mod sys;
 
 pub use contain::{become_subreaper, close_inherited, parent_death_signal, sweep};
 pub use handle::{Process, ProcessError};
-pub use inspect::{children_of, descendants, name_of};
+pub use inspect::{available_memory, children_of, descendants, is_stopped, kernel_kills, name_of, tree_memory};
 pub use reap::{Death, Reaper, Rusage};
 pub use signal::{Live, freeze_tree, kill_tree, terminate_tree, thaw_tree};
 pub use spawn::{SpawnError, SpawnSpec, Spawned, resolve, spawn};

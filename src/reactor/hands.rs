@@ -27,6 +27,8 @@ pub(super) enum Echo {
     SpawnFailed { worker: WorkerId, generation: Generation, fault: SpawnFault, message: String },
     Unread { worker: WorkerId, generation: Generation, bytes: usize },
     Backlog { worker: WorkerId, generation: Generation, bytes: usize },
+    Looked { worker: WorkerId, generation: Generation, memory: u64, stopped: bool },
+    MemoryAvailable { bytes: u64 },
 }
 
 /// Everything that acts.
@@ -47,6 +49,8 @@ pub(super) struct Hands {
     by_pid: BTreeMap<u32, WorkerId>,
     to_spawn: VecDeque<(WorkerId, Generation)>,
     launch: Launch,
+    /// Processes that the kernel had killed for want of memory when we last looked.
+    kernel_kills: u64,
     own_program: PathBuf,
     /// The end of file that guards wait for: the write end lives as long as this process.
     lifeline: Lifeline,
@@ -75,6 +79,7 @@ impl Hands {
             by_pid: BTreeMap::new(),
             to_spawn: VecDeque::new(),
             launch,
+            kernel_kills: process::kernel_kills(),
             own_program: own_program()?,
             lifeline: Lifeline { read, _write: write },
         })
@@ -194,6 +199,12 @@ impl Hands {
         }
     }
 
+    /// Whether the kernel has killed processes for want of memory since this was asked last.
+    pub(super) fn kernel_was_short(&mut self) -> bool {
+        let before = std::mem::replace(&mut self.kernel_kills, process::kernel_kills());
+        self.kernel_kills > before
+    }
+
     fn report_backlog(&mut self, worker: WorkerId, generation: Generation) {
         let Some(child) = self.child(worker, generation) else { return };
         let bytes = child.backlog();
@@ -249,6 +260,20 @@ impl Shell for Hands {
                     let bytes = child.unread();
                     self.echoes.push_back(Echo::Unread { worker, generation, bytes });
                 }
+            }
+            Action::Look { worker, generation, exact_above } => {
+                let guarded = matches!(self.launch.program, Program::Guarded { .. });
+                if let Some(child) = self.child(worker, generation) {
+                    let pid = child.process.pid();
+                    let memory = if exact_above < u64::MAX { process::tree_memory(pid, exact_above) } else { 0 };
+                    // Behind a guard, who matters is whom it guards.
+                    let target_stopped = || guarded && process::children_of(pid).into_iter().any(process::is_stopped);
+                    let stopped = process::is_stopped(pid) || target_stopped();
+                    self.echoes.push_back(Echo::Looked { worker, generation, memory, stopped });
+                }
+            }
+            Action::LookAround => {
+                self.echoes.push_back(Echo::MemoryAvailable { bytes: process::available_memory() });
             }
             Action::SendGuest { guest, bytes } => self.guests.send(guest, &bytes),
             Action::DropGuest { guest } => self.guests.remove(guest, &self.poller),

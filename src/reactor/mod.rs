@@ -27,6 +27,7 @@ use crate::ids::{Generation, WorkerId};
 use crate::pool::{Event, Pool};
 use crate::process::{self, Death, Reaper};
 use crate::report::{Hub, Stderr, Surroundings};
+use crate::status::ExitStatus;
 use crate::time::{Now, Time};
 use children::{Got, Stream};
 use clock::Clock;
@@ -294,6 +295,9 @@ impl Reactor {
         self.hands.guests.reopen(&self.hands.poller);
         let _ = child.process.signal_group(libc::SIGKILL);
         self.reaper.reap(death.pid);
+        if death.status == ExitStatus::Signal(libc::SIGKILL) && self.hands.kernel_was_short() {
+            self.pool.handle(now, Event::KernelWasShort { worker, generation });
+        }
         self.pool.handle(now, Event::Exited { worker, generation, status: death.status, unread });
     }
 
@@ -313,6 +317,10 @@ impl Reactor {
                 Echo::SpawnFailed { worker, generation, fault, message } => {
                     Event::SpawnFailed { worker, generation, fault, message }
                 }
+                Echo::Looked { worker, generation, memory, stopped } => {
+                    Event::Looked { worker, generation, memory, stopped }
+                }
+                Echo::MemoryAvailable { bytes } => Event::MemoryAvailable { bytes },
                 Echo::Unread { worker, generation, bytes } => Event::Unread { worker, generation, bytes },
                 Echo::Backlog { worker, generation, bytes } => Event::StdinBacklog { worker, generation, bytes },
             };

@@ -7,3 +7,4 @@ mod script;
 mod start;
 mod stop;
 mod timeout;
+mod watch;

@@ -121,6 +121,9 @@ pub(crate) fn config() -> PoolConfig {
         max_restarts: 5,
         restart_window: Duration::from_secs(30),
         max_message: 1000,
+        memory_max: None,
+        memory_free: None,
+        heartbeat: None,
         max_output: 1000,
         labels: false,
         fail_on_no_jobs: false,
@@ -229,6 +232,12 @@ impl Script {
             self.turn(vec![Event::DeadlineReached]);
         }
         self.now = until;
+    }
+
+    /// Somebody looks how much memory the machine has, and it is this.
+    pub(crate) fn has_memory(&mut self, bytes: u64) {
+        assert!(self.take(|action| matches!(action, Action::LookAround)), "nobody looks");
+        self.turn(vec![Event::MemoryAvailable { bytes }]);
     }
 
     pub(crate) fn worker(&mut self, slot: u32) -> Slot<'_> {

@@ -41,6 +41,19 @@ impl Outside {
                 Some(actor) => Fact::Event(Event::Unread { worker, generation, bytes: actor.unread() }),
                 None => Fact::Nothing,
             },
+            Deed::Looked((worker, generation)) => {
+                let rate = self.options.faults.invalid;
+                let memory = if self.fault(rate) { 1001 } else { 1000 };
+                let stopped = self.fault(500);
+                match self.actor((worker, generation)) {
+                    Some(_) => Fact::Event(Event::Looked { worker, generation, memory, stopped }),
+                    None => Fact::Nothing,
+                }
+            }
+            Deed::LookedAround => {
+                let bytes = if self.fault(300) { 999 } else { 1000 };
+                Fact::Event(Event::MemoryAvailable { bytes })
+            }
             Deed::StdinBacklog((worker, generation), bytes) => {
                 Fact::Event(Event::StdinBacklog { worker, generation, bytes: bytes as usize })
             }

@@ -46,6 +46,7 @@ pub(crate) struct Oracle {
     holders: BTreeMap<Box<str>, u64>,
     keep_order: bool,
     concurrency: u32,
+    measures: bool,
     records: u64,
     last_in_order: u64,
     before: u64,
@@ -64,6 +65,7 @@ impl Oracle {
         Oracle {
             keep_order: options.config.keep_order,
             concurrency: options.config.concurrency,
+            measures: options.config.memory_max.is_some(),
             fail_on_no_jobs: options.config.fail_on_no_jobs,
             ..Oracle::default()
         }
@@ -210,7 +212,7 @@ impl Oracle {
         self.records += 1;
         self.counts[record.status as usize] += 1;
         let stopping = self.stopping || self.given_up || !self.signals.is_empty() || self.output_lost;
-        let concurrency = self.concurrency;
+        let (concurrency, measures) = (self.concurrency, self.measures);
         // After the second signal the end is not waited for, so the last that workers did may never be heard.
         let in_haste = self.signals.len() >= 2;
         let job = self.job(number);
@@ -245,7 +247,7 @@ impl Oracle {
                     assert!(job.begun > 0, "job {number} crashed although it was never begun");
                 }
             }
-            Status::Oom => panic!("nobody measures memory here"),
+            Status::Oom => assert!(job.exposed && measures, "job {number} took no memory"),
             Status::Cancelled => assert!(stopping, "job {number} was cancelled although nothing was stopped"),
             Status::Skipped => {
                 let failed_need = !job.needs.is_empty();

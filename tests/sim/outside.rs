@@ -30,6 +30,8 @@ pub(crate) enum Deed {
     Dies(Process, i32),
     Exits(Process),
     Probed(Process),
+    Looked(Process),
+    LookedAround,
     StdinBacklog(Process, u32),
     OutputBacklog(u32),
     OutputLost,
@@ -327,6 +329,11 @@ impl Shell for Outside {
                 self.ordered((worker, generation), "Probe");
                 self.plan(0, Deed::Probed((worker, generation)));
             }
+            Action::Look { worker, generation, .. } => {
+                self.ordered((worker, generation), "Look");
+                self.plan(0, Deed::Looked((worker, generation)));
+            }
+            Action::LookAround => self.plan(0, Deed::LookedAround),
             Action::Emit(record) => {
                 if let Some(spill) = record.spill {
                     // Where its worker lives, it still holds the file.

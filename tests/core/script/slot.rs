@@ -132,6 +132,14 @@ impl Slot<'_> {
         self
     }
 
+    /// Somebody looks at it and finds this.
+    pub(crate) fn is_seen(&mut self, memory: u64, stopped: bool) -> &mut Self {
+        assert!(self.takes(|action| matches!(action, Action::Look { .. })), "nobody looks at it");
+        let (worker, generation) = (self.worker, self.generation);
+        self.t.turn(vec![Event::Looked { worker, generation, memory, stopped }]);
+        self
+    }
+
     /// Its standard input is closed.
     pub(crate) fn hangs_up(&mut self) -> &mut Self {
         let order = self.takes(|action| matches!(action, Action::CloseStdin { .. }));
@@ -145,6 +153,7 @@ impl Slot<'_> {
             let (Action::Terminate { worker, generation }
             | Action::Kill { worker, generation }
             | Action::Probe { worker, generation }
+            | Action::Look { worker, generation, .. }
             | Action::CloseStdin { worker, generation }) = *action
             else {
                 return false;

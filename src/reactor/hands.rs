@@ -199,6 +199,17 @@ impl Hands {
         }
     }
 
+    /// Looks at a worker from outside.
+    fn look(&mut self, worker: WorkerId, generation: Generation, exact_above: u64) {
+        let Some(pid) = self.child(worker, generation).map(|child| child.process.pid()) else { return };
+        let memory = if exact_above < u64::MAX { process::tree_memory(pid, exact_above) } else { 0 };
+        // Behind a guard, who matters is whom it guards.
+        let is_guarded = matches!(self.launch.program, Program::Guarded { .. });
+        let target_stopped = || is_guarded && process::children_of(pid).into_iter().any(process::is_stopped);
+        let stopped = process::is_stopped(pid) || target_stopped();
+        self.echoes.push_back(Echo::Looked { worker, generation, memory, stopped });
+    }
+
     /// Whether the kernel has killed processes for want of memory since this was asked last.
     pub(super) fn kernel_was_short(&mut self) -> bool {
         let before = std::mem::replace(&mut self.kernel_kills, process::kernel_kills());
@@ -261,17 +272,7 @@ impl Shell for Hands {
                     self.echoes.push_back(Echo::Unread { worker, generation, bytes });
                 }
             }
-            Action::Look { worker, generation, exact_above } => {
-                let guarded = matches!(self.launch.program, Program::Guarded { .. });
-                if let Some(child) = self.child(worker, generation) {
-                    let pid = child.process.pid();
-                    let memory = if exact_above < u64::MAX { process::tree_memory(pid, exact_above) } else { 0 };
-                    // Behind a guard, who matters is whom it guards.
-                    let target_stopped = || guarded && process::children_of(pid).into_iter().any(process::is_stopped);
-                    let stopped = process::is_stopped(pid) || target_stopped();
-                    self.echoes.push_back(Echo::Looked { worker, generation, memory, stopped });
-                }
-            }
+            Action::Look { worker, generation, exact_above } => self.look(worker, generation, exact_above),
             Action::LookAround => {
                 self.echoes.push_back(Echo::MemoryAvailable { bytes: process::available_memory() });
             }

@@ -85,7 +85,8 @@ pub(super) fn owner(file: &File) -> Option<i32> {
 /// More than this no run writes: a million jobs in flight.
 const FILE_BYTES_MAX: usize = 64 << 20;
 
-fn parse(bytes: &[u8]) -> Vec<Left> {
+/// The jobs that were begun, from the bytes of a file.
+pub(super) fn parse(bytes: &[u8]) -> Vec<Left> {
     let Some(head) = bytes.get(..HEAD_BYTES as usize).filter(|head| head.starts_with(MAGIC)) else {
         return Vec::new();
     };

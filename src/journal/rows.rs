@@ -42,7 +42,7 @@ struct Data<'a> {
 
 /// What becomes of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fate {
+pub(super) enum Fate {
     /// It stands.
     Stands(Fingerprint, Status),
     /// Its job runs again, so the row gives way.
@@ -130,7 +130,8 @@ fn each_line(mut file: &File, mut take: impl FnMut(&[u8]) -> io::Result<()>) -> 
     }
 }
 
-fn judge(line: &[u8], resume: Resume) -> (Fate, Option<u64>) {
+/// What a line says of its job, and the instance of its record.
+pub(super) fn judge(line: &[u8], resume: Resume) -> (Fate, Option<u64>) {
     let Ok(row) = serde_json::from_slice::<Row<'_>>(line) else { return (Fate::Damaged, None) };
     let Some(status) = Status::ALL.into_iter().find(|status| status.as_str() == row.status) else {
         return (Fate::Damaged, None);

@@ -39,6 +39,14 @@ pub fn main(options: Options) -> u8 {
     }
 }
 
+/// How many messages a line holds, understood or refused: for tests of the decoder.
+#[doc(hidden)]
+pub fn messages_in(line: &[u8]) -> usize {
+    let mut count = 0;
+    request::read_line(line, |_| count += 1);
+    count
+}
+
 /// Tells something on standard error. Nobody listening is no reason to stop.
 fn complain(text: &str) {
     let _ = std::io::stderr().write_all(format!("supervisor worker: {text}\n").as_bytes());

@@ -1,0 +1,10 @@
+//! libFuzzer over the decoder `guest_talk` of tests/fuzz/targets.rs.
+
+#![no_main]
+
+#[path = "../../tests/fuzz/driver.rs"]
+mod driver;
+#[path = "../../tests/fuzz/targets.rs"]
+mod targets;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| targets::guest_talk(data));

@@ -17,6 +17,9 @@ const READ_ON: Duration = Duration::from_secs(5);
 /// Once everything was killed, nothing is waited for longer than this.
 const LAST_WAIT: Duration = Duration::from_secs(2);
 
+/// Longest reason for giving up that each skipped job's record repeats, in characters.
+const CAUSE_CHARS_MAX: usize = 200;
+
 impl Pool {
     pub(super) fn stop_requested(&mut self, signal: i32) {
         if !matches!(self.exit, ExitCode::Signal(_)) {
@@ -40,6 +43,7 @@ impl Pool {
     pub(super) fn give_up(&mut self, why: &str) {
         self.exit = self.exit.max(ExitCode::NoWorkers);
         if self.stop < Stop::GivenUp {
+            self.given_up = in_short(why);
             self.notice(Notice::GivingUp { message: why.to_owned() });
             self.halt(Stop::GivenUp);
         }
@@ -174,4 +178,12 @@ impl Pool {
         }
         self.actions.push_back(Action::Finish(self.exit));
     }
+}
+
+/// What happened and the last that was said about it, in a line.
+fn in_short(why: &str) -> String {
+    let mut lines = why.lines();
+    let first = lines.next().unwrap_or_default();
+    let text = lines.next_back().map_or_else(|| first.to_owned(), |last| format!("{first}: {}", last.trim()));
+    text.chars().take(CAUSE_CHARS_MAX).collect()
 }

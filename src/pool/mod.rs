@@ -114,6 +114,8 @@ pub struct Pool {
     memory: watch::Memory,
     restarts: Restarts,
     stop: Stop,
+    /// Why no worker could be kept running, in a line.
+    given_up: String,
     input: Reading,
     /// Too many bytes of records wait to be written.
     output_is_behind: bool,
@@ -167,6 +169,7 @@ impl Pool {
             memory: watch::Memory::Unknown,
             restarts: Restarts::new(config.max_restarts, config.restart_window),
             stop: Stop::Running,
+            given_up: String::new(),
             input: Reading::Open,
             output_is_behind: false,
             stray_output_told: false,

@@ -149,7 +149,12 @@ impl Pool {
             return self.finish_unknown(key, attempts);
         }
         let mut record = blank(status);
-        record.error = Some(raw(&json!({"message": why})));
+        // The user is told once, a program that reads records from each of them.
+        let error = match (status, self.stop) {
+            (Status::Skipped, Stop::GivenUp) => json!({"message": why, "data": {"cause": self.given_up}}),
+            _ => json!({"message": why}),
+        };
+        record.error = Some(raw(&error));
         self.finish(key, record);
     }
 

@@ -45,3 +45,13 @@ fn a_javascript_file_that_cannot_be_used_is_told_once() {
     expect_no_start(run("good.cjs:nosuch"), "no function nosuch in good.cjs");
     expect_no_start(run("nofile.mjs:f"), "no file nofile.mjs");
 }
+
+#[test]
+fn jobs_that_no_worker_could_be_kept_for_say_why() {
+    for (worker, why) in [("nosuch-program", "ENOENT"), ("sh -c 'echo out of paper >&2; exit 7'", "(exit code 7)")] {
+        let list = "{\"method\":\"f\",\"params\":[1]}\n";
+        let done = Run::json(["-w", "1", "--worker", worker]).stdin(list).run().expect_code(5);
+        let message = done.by_id()["1"]["error"]["data"]["cause"].as_str().unwrap().to_owned();
+        assert!(message.contains(why), "{message}");
+    }
+}

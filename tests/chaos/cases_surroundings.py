@@ -1,0 +1,150 @@
+"""A broken environment, a jumping clock, a long storm: cases A41 to A44 of the plan."""
+
+import os
+import signal
+import subprocess
+
+from case import HERE, FAMILY, calls, case, commands
+from places import private_mounts
+from sandbox import stat_of
+
+
+@case("A41", "no environment, PATH empty, TMPDIR missing or full, the directory deleted, no /proc",
+      "it runs, or says before any job what is wrong; nothing is lost, nobody is left", slow=True)
+def broken_environment(t):
+    path = {"PATH": os.environ["PATH"]}
+    tasks = t.file("tasks.py", "def f(x):\n    return 'done'\n")
+    module = t.file("tasks.mjs", "export function f(x) { return 'done' }\n")
+    for what, env in (("env -i", {}), ("PATH empty", {"PATH": ""}), ("TMPDIR missing", dict(path, TMPDIR="/nope", HOME="/nope"))):
+        t.run(what, t.spawn(), commands(["echo a", "echo b"]), env=env, ids=[1, 2], code=0, want={"ok": 2}, bound=5)
+        t.run(what + ", calls", t.evil("ok"), calls(3), env=env, ids=[1, 2, 3], code=0, want={"ok": 3}, bound=5)
+    env = dict(path, TMPDIR="/nope", HOME="/nope")
+    t.run("big output", t.spawn(), commands(["head -c 3000000 /dev/zero"]), env=env, ids=[1], code=0, bound=5)
+    t.run("python", t.spawn("--python", tasks + ":f"), b"[1]\n[2]\n", env=env, ids=[1, 2], code=0, want={"ok": 2}, bound=10)
+    t.run("node", t.spawn("--node", module + ":f"), b"[1]\n[2]\n", env=env, ids=[1, 2], code=0, want={"ok": 2}, bound=15)
+    gone = "mkdir gone && cd gone && rmdir ../gone && exec "
+    t.run("no directory", ["sh", "-c", gone + '"$@"', "sh"] + t.spawn(), commands(["echo a"]), ids=[1], bound=5, code=[0, 1])
+    t.run("no directory, calls", ["sh", "-c", gone + '"$@"', "sh"] + t.evil("ok"), calls(2), ids=[1, 2], code=0, bound=5)
+    mounts = private_mounts(t)
+    if mounts:
+        without_places(t, mounts)
+
+
+def without_places(t, mounts):
+    family = FAMILY + " echo ok"
+    full = "mount -t tmpfs -o size=4k none /var/tmp; export TMPDIR=/var/tmp; head -c 100000 /dev/zero >/var/tmp/f 2>/dev/null"
+    for what, mount in (("no /proc", "mount -t tmpfs none /proc"), ("full TMPDIR", full)):
+        inside = lambda argv: mounts + ["bash", "-c", mount + '; exec "$@"', "bash"] + argv  # noqa: B023,E731
+        t.run(what, inside(t.spawn()), commands(["echo a", "head -c 3000000 /dev/zero", family]), ids=[1, 2, 3], code=0,
+              want={"ok": 3}, bound=8)
+        t.run(what + ", calls", inside(t.evil("daemon", 1)), calls(6), ids=range(1, 7), code=0, want={"ok": 6}, bound=8)
+        for number in (signal.SIGTERM, signal.SIGKILL):
+
+            def end(run):
+                run.until(lambda: len(run.matching("sleep 1004")) >= 2)
+                run.signal(number)  # noqa: B023
+
+            t.run("%s, %s" % (what, number.name), inside(t.spawn()), commands([FAMILY + " sleep 1004"] * 2), script=end,
+                  code=-number, killed=number == signal.SIGKILL, bound=8)
+
+
+@case("A43", "the wall clock jumps by an hour, forwards and back, during `--timeout 30`", "no job ends by it; durations are sane")
+def clock_jumps(t):
+    library = t.path("clockjump.so")
+    subprocess.run(["cc", "-O2", "-shared", "-fPIC", "-o", library, os.path.join(HERE, "clockjump.c"), "-ldl"], check=True)
+    for seconds in (3600, -3600):
+        clock = t.file("clock", "0")
+
+        def jump(run):
+            run.until(lambda: len(run.matching("sleep 1")) >= 2)
+            t.file("clock", str(seconds))  # noqa: B023
+
+        run = t.run("%+d s" % seconds, t.spawn("--timeout", 30), commands(["sleep 1; echo x"] * 4), script=jump,
+                    env=t.environment(LD_PRELOAD=library, CLOCKJUMP=clock), ids=range(1, 5), code=0, want={"ok": 4}, bound=8)
+        t.expect(all(0.9 < one["seconds"] < 4 for one in run.records), "durations", [one["seconds"] for one in run.records])
+
+
+@case("A44", "soak: every 50 to 200 ms a random worker or job is killed, every 2 s a random set is stopped and continued in another order",
+      "one record a job; descriptors, threads and memory flat; no zombies", slow=True)
+def soak(t):
+    seconds = 600 if t.long else 20
+    seen = []
+
+    def script(run):
+        import time
+        begin = time.monotonic()
+        next_stop = begin + 2
+        while run.process.poll() is None:
+            run.sleep(t.random.uniform(0.05, 0.2))
+            below = [pid for pid in run.alive() if pid != run.pid]
+            if time.monotonic() - begin > seconds:
+                run.stdin.close()
+                break
+            if below:
+                hit(t.random.choice(below), signal.SIGKILL)
+            if time.monotonic() > next_stop:
+                next_stop = time.monotonic() + 2
+                some = t.random.sample(below, min(len(below), 3))
+                for pid in some:
+                    hit(pid, signal.SIGSTOP)
+                    run.sleep(0.02)
+                t.random.shuffle(some)
+                for pid in some:
+                    hit(pid, signal.SIGCONT)
+                seen.append(measure(run.pid))
+
+    fed = [0]
+
+    def feeding(run):
+        import threading
+        thread = threading.Thread(target=feed_for_ever, args=(run, fed), daemon=True)
+        thread.start()
+        script(run)
+
+    for what, argv in (("calls", t.evil("ok", "", "--retries", 5, "--timeout", 20, workers=4)),):
+        run = t.run(what, argv, "pipe", timeout=seconds + 60, script=feeding, env=t.environment(EVIL_PAUSE="0.01"), code=[0, 1, -9])
+        t.expect(run.code in (0, 1), what, "exit code %s (seed %d)" % (run.code, t.seed))
+        t.expect([one["id"] for one in sorted(run.records, key=lambda one: one["id"])] == list(range(1, fed[0] + 1)), what,
+                 "%d records of %d jobs (seed %d)" % (len(run.records), fed[0], t.seed))
+        third = len(seen) // 3
+        for at, name in enumerate(("descriptors", "threads", "KiB")):
+            early, late = [one[at] for one in seen[:third]], [one[at] for one in seen[-third:]]
+            slack = 1.2 if name == "KiB" else 1.0
+            t.expect(early and max(late) <= max(early) * slack + 12, what, "%s: %s then %s" % (name, early, late))
+        t.expect(max(one[3] for one in seen) <= 12, what, "zombies: %s" % [one[3] for one in seen])
+
+
+def feed_for_ever(run, fed):
+    try:
+        while run.process.poll() is None:
+            # Not far ahead: the end of the storm is to be the end of the run.
+            if fed[0] > run.written().count(b"\n") + 50:
+                run.sleep(0.02)
+                continue
+            run.stdin.write(calls(10, fed[0] + 1))
+            run.stdin.flush()
+            fed[0] += 10
+    except (BrokenPipeError, ValueError):
+        pass
+
+
+def hit(pid, number):
+    try:
+        os.kill(pid, number)
+    except OSError:
+        pass
+
+
+def measure(pid):
+    """Descriptors, threads, resident KiB and unreaped children of the supervisor."""
+    try:
+        with open("/proc/%d/status" % pid) as status:
+            fields = dict(line.split(":", 1) for line in status if ":" in line)
+        descriptors = len(os.listdir("/proc/%d/fd" % pid))
+        zombies = 0
+        for child in os.listdir("/proc"):
+            stat = stat_of(int(child)) if child.isdigit() else None
+            zombies += bool(stat and stat[1] == pid and stat[0] == "Z")
+        return descriptors, int(fields["Threads"]), int(fields["VmRSS"].split()[0]), zombies
+    except (OSError, KeyError):
+        return 0, 0, 0, 0

@@ -1,12 +1,11 @@
 """Commands, a process a job: cases A12 to A19 of the plan. Ways to end, trees to kill, output to keep."""
 
 import base64
-import os
 import signal
 
 from case import DEAF, FAMILY, by_id, case, commands, lines
 from check import detail
-from sandbox import command_of
+from sandbox import command_of, hit
 
 
 @case("A12", "every way to end: exit 0 to 255, each signal from 1 to 31, killed from outside",
@@ -35,7 +34,7 @@ def ways_to_end(t):
         run.until(lambda: len(run.matching("sleep 1234")) >= 3)
         for pid in run.matching("sleep 1234"):
             if command_of(pid).startswith("sleep"):
-                os.kill(pid, signal.SIGKILL)
+                hit(pid, signal.SIGKILL)
 
     run = t.run("from outside", t.spawn(workers=3), commands(["exec sleep 1234", "sleep 1234; exit 7"] + ["true"] * 20),
                 script=kill, ids=range(1, 23), code=1, want={"ok": 20, "failed": 2}, bound=8)

@@ -4,7 +4,7 @@ import os
 import signal
 
 from case import by_id, calls, case, feed, lines, results_are
-from sandbox import command_of, descendants, is_alive
+from sandbox import command_of, descendants, hit, is_alive
 
 
 def kinds(run):
@@ -33,7 +33,7 @@ def idle_workers_killed(t):
             doomed = set(choose(*kinds(run)))
             below = set().union(*(descendants(pid) for pid in doomed))
             for pid in doomed:
-                os.kill(pid, signal.SIGKILL)
+                hit(pid, signal.SIGKILL)
             run.until(lambda: not any(map(is_alive, doomed | below)))
 
         run = t.run(who, t.evil("ok"), "pipe", script=feed(calls(4), kill, calls(20, 5)), ids=range(1, 25), code=0,

@@ -12,6 +12,11 @@ from sandbox import limited
 
 @case("A37", "`ulimit -n` of 64, 20, 12, 8, with 100 workers", "fewer workers with a warning, or exit 5 before any job: never a lost job", slow=True)
 def few_descriptors(t):
+    tasks = t.file("tasks.py", "def f(x):\n    return 'done'\n")
+    module = t.file("tasks.mjs", "export function f(x) { return 'done' }\n")
+    for what, argv in (("python", t.spawn("--python", tasks, workers=100)), ("node", t.spawn("--node", module, workers=100))):
+        t.run(what + ", ulimit -n 64", argv, calls(200), timeout=60, before=limited(nofile=64), ids=range(1, 201), code=0,
+              want={"ok": 200}, bound=40)
     for number in (64, 20, 12, 8):
         for what, argv, jobs in (("commands", t.spawn(workers=100), commands(["sleep .01; echo x"] * 200)),
                                  ("calls", t.evil("ok", workers=100), calls(200))):

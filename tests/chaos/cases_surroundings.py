@@ -6,7 +6,7 @@ import subprocess
 
 from case import HERE, FAMILY, calls, case, commands
 from places import private_mounts
-from sandbox import stat_of
+from sandbox import hit, stat_of
 
 
 @case("A41", "no environment, PATH empty, TMPDIR missing or full, the directory deleted, no /proc",
@@ -129,13 +129,6 @@ def feed_for_ever(run, fed):
             run.stdin.flush()
             fed[0] += 10
     except (BrokenPipeError, ValueError):
-        pass
-
-
-def hit(pid, number):
-    try:
-        os.kill(pid, number)
-    except OSError:
         pass
 
 

@@ -61,6 +61,14 @@ def is_alive(pid):
     return stat is not None and stat[0] not in "ZX"
 
 
+def hit(pid, number):
+    """Sends a signal to a process that may be gone already."""
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        pass
+
+
 def descendants(of):
     """Every process below this one, the dead left out."""
     children, dead = {}, set()

@@ -192,7 +192,8 @@ def cell(fault, attempt, is_command):
     end = "**hangs**" if attempt.hung else "exit %s" % attempt.code if attempt.code >= 0 else "ends by the signal"
     left = ", **%d left**" % attempt.left if attempt.left else ""
     if fault == "family":
-        return ("**runs on**" if attempt.hung else "**%d left**" % attempt.left if attempt.left else "nobody left"), attempt.left + 99 * attempt.hung
+        words = "**runs on**" if attempt.hung else "**%d left**" % attempt.left if attempt.left else "nobody left"
+        return words, (attempt.hung, attempt.left)
     if fault == "full":
         return ("**exit 0**" if attempt.code == 0 else end) + ("" if attempt.err else ", not a word"), attempt.code == 0
     if fault == "head":

@@ -31,10 +31,12 @@ def ways_to_end(t):
     t.expect(by_id(run, 5)["status"] == "ok", "stop signals", run.records)
 
     def kill(run):
-        run.until(lambda: len(run.matching("sleep 1234")) >= 3)
-        for pid in run.matching("sleep 1234"):
-            if command_of(pid).startswith("sleep"):
-                hit(pid, signal.SIGKILL)
+        def victims():
+            return [pid for pid in run.matching("sleep 1234") if command_of(pid).startswith("sleep")]
+
+        run.until(lambda: len(victims()) == 2)
+        for pid in victims():
+            hit(pid, signal.SIGKILL)
 
     run = t.run("from outside", t.spawn(workers=3), commands(["exec sleep 1234", "sleep 1234; exit 7"] + ["true"] * 20),
                 script=kill, ids=range(1, 23), code=1, want={"ok": 20, "failed": 2}, bound=8)

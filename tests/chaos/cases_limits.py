@@ -10,7 +10,8 @@ from places import LimitedGroup, another_user, processes_of_user
 from sandbox import limited
 
 
-@case("A37", "`ulimit -n` of 64, 20, 12, 8, with 100 workers", "fewer workers with a warning, or exit 5 before any job: never a lost job", slow=True)
+@case("A37", "`ulimit -n` of 64, 20, 12, 8, with 100 workers",
+      "fewer workers with a warning, or exit 5 before any job: never a lost job", slow=True)
 def few_descriptors(t):
     tasks = t.file("tasks.py", "def f(x):\n    return 'done'\n")
     module = t.file("tasks.mjs", "export function f(x) { return 'done' }\n")
@@ -28,7 +29,8 @@ def few_descriptors(t):
             t.expect(run.code == 0 or b"descriptor" in run.err or b"EMFILE" in run.err, label, run.err[-300:])
 
 
-@case("A38", "no more processes (EAGAIN): 24 for 40 workers, by a cgroup and by `ulimit -u`", "fewer at a time, and every job `ok`", slow=True)
+@case("A38", "no more processes (EAGAIN): 24 for 40 workers, by a cgroup and by `ulimit -u`",
+      "fewer workers from the start, with a warning; every job `ok`", slow=True)
 def few_processes(t):
     # Ours may be in somebody's home, where another user may not go.
     python = "/usr/bin/python3" if os.access("/usr/bin/python3", os.X_OK) else sys.executable

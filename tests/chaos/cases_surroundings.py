@@ -3,6 +3,8 @@
 import os
 import signal
 import subprocess
+import threading
+import time
 
 from case import HERE, FAMILY, calls, case, commands
 from places import private_mounts
@@ -46,7 +48,7 @@ def without_places(t, mounts):
 
         def end(run):
             run.until(lambda: len(run.matching("sleep 1004")) >= 2)
-            run.signal(number)  # noqa: B023
+            run.signal(number)
 
         t.run("full TMPDIR, " + number.name, inside(full, t.spawn()), commands([FAMILY + " sleep 1004"] * 2), script=end,
               code=-number, killed=number == signal.SIGKILL, bound=8)
@@ -61,7 +63,7 @@ def clock_jumps(t):
 
         def jump(run):
             run.until(lambda: len(run.matching("sleep 1")) >= 2)
-            t.file("clock", str(seconds))  # noqa: B023
+            t.file("clock", str(seconds))
 
         run = t.run("%+d s" % seconds, t.spawn("--timeout", 30), commands(["sleep 1; echo x"] * 4), script=jump,
                     env=t.environment(LD_PRELOAD=library, CLOCKJUMP=clock), ids=range(1, 5), code=0, want={"ok": 4}, bound=8)
@@ -72,50 +74,42 @@ def clock_jumps(t):
       "one record a job; descriptors, threads and memory flat; no zombies", slow=True)
 def soak(t):
     seconds = 600 if t.long else 20
-    seen = []
+    seen, fed = [], [0]
 
     def script(run):
-        import time
-        begin = time.monotonic()
-        next_stop = begin + 2
-        while run.process.poll() is None:
+        threading.Thread(target=feed_for_ever, args=(run, fed), daemon=True).start()
+        end, next_stop = time.monotonic() + seconds, time.monotonic() + 2
+        while run.process.poll() is None and time.monotonic() < end:
             run.sleep(t.random.uniform(0.05, 0.2))
             below = [pid for pid in run.alive() if pid != run.pid]
-            if time.monotonic() - begin > seconds:
-                run.stdin.close()
-                break
             if below:
                 hit(t.random.choice(below), signal.SIGKILL)
             if time.monotonic() > next_stop:
-                next_stop = time.monotonic() + 2
-                some = t.random.sample(below, min(len(below), 3))
-                for pid in some:
-                    hit(pid, signal.SIGSTOP)
-                    run.sleep(0.02)
-                t.random.shuffle(some)
-                for pid in some:
-                    hit(pid, signal.SIGCONT)
+                next_stop += 2
+                swizzle(t, run, below)
                 seen.append(measure(run.pid))
+        run.stdin.close()
 
-    fed = [0]
+    argv = t.evil("ok", "", "--retries", 5, "--timeout", 20, workers=4)
+    run = t.run("calls", argv, "pipe", timeout=seconds + 90, script=script, env=t.environment(EVIL_PAUSE="0.01"), code=[0, 1])
+    t.expect(sorted(one["id"] for one in run.records) == list(range(1, fed[0] + 1)), "records",
+             "%d of %d jobs (seed %d)" % (len(run.records), fed[0], t.seed))
+    third = len(seen) // 3
+    for at, name in enumerate(("descriptors", "threads", "KiB")):
+        early, late = [one[at] for one in seen[:third]], [one[at] for one in seen[-third:]]
+        slack = 1.2 if name == "KiB" else 1.0
+        t.expect(early and max(late) <= max(early) * slack + 12, name, "%s, then %s" % (early, late))
+    t.expect(max(one[3] for one in seen) <= 12, "zombies", [one[3] for one in seen])
 
-    def feeding(run):
-        import threading
-        thread = threading.Thread(target=feed_for_ever, args=(run, fed), daemon=True)
-        thread.start()
-        script(run)
 
-    for what, argv in (("calls", t.evil("ok", "", "--retries", 5, "--timeout", 20, workers=4)),):
-        run = t.run(what, argv, "pipe", timeout=seconds + 60, script=feeding, env=t.environment(EVIL_PAUSE="0.01"), code=[0, 1, -9])
-        t.expect(run.code in (0, 1), what, "exit code %s (seed %d)" % (run.code, t.seed))
-        t.expect([one["id"] for one in sorted(run.records, key=lambda one: one["id"])] == list(range(1, fed[0] + 1)), what,
-                 "%d records of %d jobs (seed %d)" % (len(run.records), fed[0], t.seed))
-        third = len(seen) // 3
-        for at, name in enumerate(("descriptors", "threads", "KiB")):
-            early, late = [one[at] for one in seen[:third]], [one[at] for one in seen[-third:]]
-            slack = 1.2 if name == "KiB" else 1.0
-            t.expect(early and max(late) <= max(early) * slack + 12, what, "%s: %s then %s" % (name, early, late))
-        t.expect(max(one[3] for one in seen) <= 12, what, "zombies: %s" % [one[3] for one in seen])
+def swizzle(t, run, below):
+    """Stops a random set one by one, and lets it go on in another order."""
+    some = t.random.sample(below, min(len(below), 3))
+    for number in (signal.SIGSTOP, signal.SIGCONT):
+        t.random.shuffle(some)
+        for pid in some:
+            hit(pid, number)
+            run.sleep(0.02)
 
 
 def feed_for_ever(run, fed):

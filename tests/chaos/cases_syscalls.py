@@ -73,12 +73,14 @@ def no_process_to_be_had(t):
         run.sleep(3)
         share[0] = run.idle_share(3)
 
-    run = t.run("for ever", words + t.spawn(), JOBS, timeout=40, ids=range(1, 9), code=5, want={"skipped": 8}, bound=25, script=script)
+    run = t.run("for ever", words + t.spawn(), JOBS, timeout=40, ids=range(1, 9), code=5, want={"skipped": 8}, bound=25,
+                script=script)
     t.expect(share[0] < 0.1, "for ever", "I8: %.2f of a core" % share[0])
     t.expect(b"EAGAIN" in run.err, "for ever", run.err[-300:])
 
 
-@case("S03", "EMFILE or ENFILE from the N-th pipe2; from the N-th openat", "tried again, or refused with its name before any job", slow=True)
+@case("S03", "EMFILE or ENFILE from the N-th pipe2; from six in a row", "tried again, or refused with its name before any job",
+      slow=True)
 def no_descriptor_to_be_had(t):
     for error in ("EMFILE", "ENFILE"):
         sweep(t, "pipe2 " + error, {"pipe2": error}, range(1, 9), [0, 2, 5])
@@ -87,7 +89,7 @@ def no_descriptor_to_be_had(t):
     t.run("for a while", words + t.spawn(), JOBS, ids=range(1, 9), code=0, want={"ok": 8}, bound=20)
 
 
-@case("S04", "ENOSYS from clone3, close_range, pidfd_open, statx, memfd_create, getrandom: older kernels and narrow sandboxes",
+@case("S04", "ENOSYS from clone3, close_range, pidfd_open, statx, memfd_create, getrandom: old kernels, narrow sandboxes",
       "done another way: every job `ok`")
 def missing_calls(t):
     for name in ("clone3", "close_range", "pidfd_open", "statx", "memfd_create", "epoll_pwait2", "getrandom", "faccessat2"):

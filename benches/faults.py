@@ -19,7 +19,8 @@ import sys
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PEERS = os.path.join(ROOT, "target", "peers")
 POOL = os.path.join(ROOT, "benches", "fault_pool.py")
-SECONDS_MAX = 8
+# After so long a run counts as one that does not end; much longer where there is much to do.
+SECONDS_MAX, MUCH_SECONDS_MAX = 8, 30
 sys.path.insert(0, os.path.join(ROOT, "tests", "chaos"))
 
 from sandbox import Run, Sandbox, limited  # noqa: E402
@@ -115,9 +116,9 @@ class Bench:
             "rust-parallel": [os.path.join(PEERS, "bin", "rust-parallel"), "-j" + n, "-s"] + timeout,
         }[program]
 
-    def run(self, argv, stdin=b"", script=None, stdout=None, before=None, program=""):
+    def run(self, argv, stdin=b"", script=None, stdout=None, before=None, program="", much=False):
         run = Run(self.box, argv, self.binary, stdin=stdin, stdout=stdout, before=before, cwd=PEERS, signals_group=True)
-        return Attempt(run.finish(SECONDS_MAX, script), program)
+        return Attempt(run.finish(MUCH_SECONDS_MAX if much else SECONDS_MAX, script), program)
 
     def function(self, program, words, fault):
         """A pool, or supervisor as one, under a fault."""
@@ -128,11 +129,12 @@ class Bench:
             before, jobs, workers = limited(nofile=64), 200, 100
         if program != "supervisor":
             kind = POOLS[COLUMNS.index(program) - 1]
-            return self.run(self.pool_command(kind, fault, workers, jobs), script=script, before=before)
+            return self.run(self.pool_command(kind, fault, workers, jobs), script=script, before=before, much=fault == "descriptors")
         argv = [self.binary, "spawn", "-q", "--json", "-w", str(workers), "--grace", "1", "--python", POOL + ":job"]
         argv += ["--python-bin", self.python] + ["--timeout", "2"] * (fault in LIMITED)
         if fault != "idle":
-            return self.run(argv, self.function_list(fault, jobs), script, before=before, program=program)
+            return self.run(argv, self.function_list(fault, jobs), script, before=before, program=program,
+                            much=fault == "descriptors")
         lines = self.function_list(fault).splitlines(True)
 
         def feed(run):
@@ -168,19 +170,19 @@ class Bench:
             plain = plain.replace(b"sleep", b"printf s >> begun; sleep")
             tail = "> /dev/full" if fault == "full" else "| head -1; exit ${PIPESTATUS[0]}"
             inner = " ".join("'%s'" % word for word in self.runner(program))
-            attempt = self.run(["bash", "-c", inner + " " + tail], plain)
+            attempt = self.run(["bash", "-c", inner + " " + tail], plain, much=True)
             attempt.begun = os.path.getsize(marker)
             return attempt
         if fault == "many":
-            return self.run(self.runner(program), b"exit 1\n" * 256 + b"true\n" * 44)
+            return self.run(self.runner(program), b"exit 1\n" * 256 + b"true\n" * 44, much=True)
         if fault == "output":
             with open(os.path.join(PEERS, "out"), "wb") as out:
-                attempt = self.run(self.runner(program), b"head -c 200000000 /dev/zero\n" * 2, stdout=out)
+                attempt = self.run(self.runner(program), b"head -c 200000000 /dev/zero\n" * 2, stdout=out, much=True)
             attempt.bytes = os.path.getsize(os.path.join(PEERS, "out"))
             return attempt
         if fault == "descriptors":
             plain = b"".join(b"sleep .05; echo ok %d\n" % n for n in range(1, 201))
-            return self.run(self.runner(program, workers=100), plain, before=limited(nofile=64))
+            return self.run(self.runner(program, workers=100), plain, before=limited(nofile=64), much=True)
         jobs = [b"sleep .05; echo ok %d" % n for n in range(1, 31)]
         jobs[9] = {"long": b"true " + b"x" * 200000, "latin": b"echo \xe9; echo ok 10"}.get(fault, fault.encode())
         limit = any(fault == row[2] for row in ROWS if row[1] in LIMITED)

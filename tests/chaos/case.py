@@ -21,16 +21,17 @@ CASES = {}
 class Case:
     """One case: its number, the fault it makes, what must hold then, and where it is heard of."""
 
-    def __init__(self, name, fault, holds, function, slow):
-        self.name, self.fault, self.holds, self.function, self.slow = name, fault, holds, function, slow
+    def __init__(self, name, fault, holds, function, slow, alone):
+        self.name, self.fault, self.holds, self.function = name, fault, holds, function
+        self.slow, self.alone = slow, alone
 
 
-def case(name, fault, holds, slow=False):
-    """Registers a case. A slow one is repeated less often."""
+def case(name, fault, holds, slow=False, alone=False):
+    """Registers a case. A slow one is repeated less often; one that is alone has no other beside it."""
 
     def register(function):
         assert name not in CASES, name
-        CASES[name] = Case(name, fault, holds, function, slow)
+        CASES[name] = Case(name, fault, holds, function, slow, alone)
         return function
 
     return register

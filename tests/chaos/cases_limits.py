@@ -30,7 +30,7 @@ def few_descriptors(t):
 
 
 @case("A38", "no more processes (EAGAIN): 24 for 40 workers, by a cgroup and by `ulimit -u`",
-      "fewer workers from the start, with a warning; every job `ok`", slow=True)
+      "fewer workers from the start, with a warning; every job `ok`", slow=True, alone=True)
 def few_processes(t):
     # Ours may be in somebody's home, where another user may not go.
     python = "/usr/bin/python3" if os.access("/usr/bin/python3", os.X_OK) else sys.executable

@@ -256,7 +256,7 @@ class Run:
                 freezer.write("1" if on else "0")
             return
         for pid in self.alive():
-            os.kill(pid, signal.SIGSTOP if on else signal.SIGCONT)
+            hit(pid, signal.SIGSTOP if on else signal.SIGCONT)
 
     # The end.
 

@@ -19,8 +19,8 @@ import sys
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PEERS = os.path.join(ROOT, "target", "peers")
 POOL = os.path.join(ROOT, "benches", "fault_pool.py")
-# After so long a run counts as one that does not end; much longer where there is much to do.
-SECONDS_MAX, MUCH_SECONDS_MAX = 8, 30
+# After so many seconds a run counts as one that does not end; much longer where there is much to do.
+SECONDS_MAX, MUCH_SECONDS_MAX = 20, 60
 sys.path.insert(0, os.path.join(ROOT, "tests", "chaos"))
 
 from sandbox import Run, Sandbox, limited  # noqa: E402

@@ -15,7 +15,7 @@ import threading
 import time
 import uuid
 
-PR_SET_CHILD_SUBREAPER = 36
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 POLL_SECONDS = 0.005
 # So long after the end of a run its processes may take to be gone (I5).
 GONE_SECONDS = 2.0
@@ -127,6 +127,17 @@ def remove_cgroup(path):
             time.sleep(0.01)
 
 
+def bystander(dispositions):
+    """A process in a group of its own that lives until it is signalled, or we are gone."""
+
+    def enter():
+        LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        os.setpgid(0, 0)
+        dispositions()
+
+    return subprocess.Popen(["sleep", "3600"], preexec_fn=enter)
+
+
 class Sandbox:
     """The containment of one case: made once, in a process that runs nothing else."""
 
@@ -153,11 +164,9 @@ class Run:
         self.out_file, self.err_file = tempfile.TemporaryFile(), tempfile.TemporaryFile()
         # One process in the group of the run, one beside it: whoever signals the group, everybody, or a number that
         # is not his own hits them.
-        self.mate = subprocess.Popen(
-            ["sleep", "3600"], preexec_fn=lambda: (os.setpgid(0, 0), ignore_signals() if signals_group else reset_signals())
-        )
+        self.mate = bystander(ignore_signals if signals_group else reset_signals)
         self.group = self.mate.pid
-        self.neighbour = subprocess.Popen(["sleep", "3600"], preexec_fn=lambda: (os.setpgid(0, 0), reset_signals()))
+        self.neighbour = bystander(reset_signals)
         self.input_file = None
         if isinstance(stdin, bytes):
             self.input_file = tempfile.TemporaryFile()

@@ -131,13 +131,16 @@ def worker_start_and_end(t):
 
 
 @case("A07", "a job hangs, ignores SIGTERM, or its worker is stopped (SIGSTOP), with `--timeout 2`",
-      "that job is `timeout`, its worker is replaced, no other job is later for it", slow=True)
+      "that job is `timeout` (`crashed` with `--heartbeat`), its worker is replaced, no other job is later for it", slow=True)
 def job_hangs(t):
     for mode in ("hang", "hangterm", "stop", "tornhang", "closeout", "alien"):
         other = mode in ("closeout", "alien")
         run = t.run(mode, t.evil(mode, 3, "--timeout", 2), calls(40), env=t.counter(), ids=range(1, 41), code=1, bound=9,
                     want={"ok": 39, "crashed" if other else "timeout": 1})
         t.expect(results_are(run.records), mode, "a wrong result")
+    run = t.run("stop, --heartbeat", t.evil("stop", 3, "--heartbeat", "500ms"), calls(40), env=t.counter(), code=1, bound=9,
+                ids=range(1, 41), want={"ok": 39, "crashed": 1})
+    t.expect(results_are(run.records), "stop, --heartbeat", "a wrong result")
 
 
 @case("A08", "half an answer and then the end; SIGKILL in an answer of 50 MB; a grandchild holds the pipe",

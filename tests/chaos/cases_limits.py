@@ -95,8 +95,8 @@ for line in sys.stdin:
         t.expect(half and max(seen[half:]) <= max(seen[:half]) + 3, what, seen)
 
 
-@case("A40", "a job is killed by the kernel for its memory; the supervisor itself has little (`ulimit -v`)",
-      "that job names SIGKILL, others are `ok`; our own end is no success and leaves nobody", slow=True)
+@case("A40", "a job is killed by the kernel for its memory, or is over `--memory-max`; the supervisor itself has little (`ulimit -v`)",
+      "that job names SIGKILL, or is `oom`; others are `ok`; our own end is no success and leaves nobody", slow=True)
 def little_memory(t):
     group = LimitedGroup(t, "memory", 100 << 20)
     hog = "exec python3 -c 'x = bytearray(300 << 20)'"
@@ -108,7 +108,10 @@ def little_memory(t):
         run = t.run("killed for another", t.spawn(), commands(["echo a", "kill -9 $$", "echo b", "echo c"]), ids=range(1, 5),
                     code=1, want={"ok": 3, "failed": 1}, bound=10)
     t.expect(detail(by_id(run, 2)).get("signal") == "SIGKILL", "out of memory", by_id(run, 2))
+    slow_hog = "exec python3 -c 'import time; x = bytearray(300 << 20); time.sleep(1000)'"
+    t.run("--memory-max", t.spawn("--memory-max", "100MiB"), commands(["echo a", slow_hog, "echo b", "echo c"]), timeout=40,
+          ids=range(1, 5), code=1, want={"ok": 3, "oom": 1}, bound=25)
     jobs = commands(["echo a", "sleep .2; echo b", "head -c 5000000 /dev/zero"] * 4)
-    for mib in (200, 60, 40, 34, 30, 26, 20):
+    for mib in (200, 40, 30, 22):
         run = t.run("ulimit -v %d MiB" % mib, t.spawn(), jobs, timeout=40, before=limited(**{"as": mib << 20}), bound=35)
         t.expect(run.code != 0 or len(run.records) == 12, "ulimit -v %d MiB" % mib, "exit 0 with %d records" % len(run.records))

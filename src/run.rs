@@ -1,8 +1,9 @@
 //! One invocation of `spawn`, from settings to exit code: what is looked at before the reactor takes over.
 
-use crate::config::{Config, Source};
+use crate::config::{Config, Program, Source};
 use crate::exit::ExitCode;
 use crate::process::limits::allow_descriptors;
+use crate::process::room::room;
 use crate::report::stderr::say;
 use crate::{dry_run, reactor};
 use std::io::{self, IsTerminal, Write};
@@ -13,6 +14,9 @@ const DESCRIPTORS_PER_WORKER: u64 = 3;
 
 /// Descriptors everything else takes: the standard three, the poller, edges, lifeline, files of large outputs.
 const DESCRIPTORS_BESIDE: u64 = 32;
+
+/// Processes everything else takes: this one's threads, and something to spare.
+const PROCESSES_BESIDE: u64 = 6;
 
 /// Runs a job list as configured.
 ///
@@ -26,6 +30,7 @@ pub fn run(mut config: Config) -> anyhow::Result<ExitCode> {
     if let Some(code) = fit_descriptors(&mut config) {
         return Ok(code);
     }
+    fit_processes(&mut config);
     if config.input.source == Source::Stdin && io::stdin().is_terminal() && !config.output.quiet {
         say("supervisor: reading jobs from the terminal, one a line; Ctrl-D ends the list\n");
     }
@@ -58,6 +63,29 @@ fn fit_descriptors(config: &mut Config) -> Option<ExitCode> {
     ));
     config.pool.workers = fits;
     None
+}
+
+/// Where few processes may be started, workers must not take those that their jobs need: a shell that cannot fork fails
+/// its job, and nobody else can see why.
+fn fit_processes(config: &mut Config) {
+    let workers = config.pool.workers;
+    let concurrency = u64::from(config.pool.concurrency);
+    let per_worker = match config.launch.program {
+        // The worker, and for each command a shell and what it runs.
+        Program::Builtin(_) => 1 + 2 * concurrency,
+        // A guard, the program, and something that each job starts: a process or a thread.
+        Program::Guarded { .. } => 2 + concurrency,
+    };
+    let Some(room) = room(PROCESSES_BESIDE + per_worker * u64::from(workers)) else { return };
+    let fits = room.processes.saturating_sub(PROCESSES_BESIDE) / per_worker;
+    // One is always tried: what its job needs is a guess.
+    config.pool.workers = u32::try_from(fits).unwrap_or(workers).clamp(1, workers);
+    if config.pool.workers < workers {
+        say(&format!(
+            "supervisor: warning: {} of {workers} workers, since {} allows {} more processes\n",
+            config.pool.workers, room.limit, room.processes
+        ));
+    }
 }
 
 /// Prints help and the like on standard output; a reader that has gone away is no failure.

@@ -19,13 +19,9 @@ impl Buffer {
     /// Appends what was read. What is unread moves to the front only when at least as much was taken before it,
     /// so that every byte is moved at most about once.
     pub(super) fn push(&mut self, chunk: &[u8]) {
+        self.relieve();
         let left = self.len();
-        if self.bytes.capacity() > KEPT_BYTES_MAX && (left + chunk.len()) <= self.bytes.capacity() / 4 {
-            let mut smaller = Vec::with_capacity(left + chunk.len());
-            smaller.extend_from_slice(self.unread());
-            self.bytes = smaller;
-            self.start = 0;
-        } else if self.start > 0 && self.start >= left {
+        if self.start > 0 && self.start >= left {
             self.bytes.copy_within(self.start.., 0);
             self.bytes.truncate(left);
             self.start = 0;
@@ -62,6 +58,15 @@ impl Buffer {
             } else {
                 self.bytes.clear();
             }
+        }
+    }
+
+    /// Called when what was taken is not looked at any more: the memory of a huge line is given back before the job
+    /// made of it becomes a request, so that there are two copies of it at any time and never three.
+    pub(super) fn relieve(&mut self) {
+        if self.bytes.capacity() > KEPT_BYTES_MAX && self.len() <= self.bytes.capacity() / 4 {
+            self.bytes = self.unread().to_vec();
+            self.start = 0;
         }
     }
 

@@ -167,6 +167,8 @@ fn a_huge_line_within_the_limit_works_and_its_memory_is_given_back() {
     reader.push(b"\nnext");
     let Some(Entry::Job(Job { call: Call::Line(line), .. })) = reader.next() else { panic!("no job") };
     assert_eq!(line.len(), 100 << 20);
+    // At once, and not only when the list is looked at again: the job waits, and becomes a request.
+    assert!(reader.memory() <= 1 << 20);
     assert!(reader.next().is_none());
     reader.push(b"\n");
     assert_eq!(reader.by_ref().count(), 1);

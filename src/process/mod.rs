@@ -24,6 +24,7 @@ pub mod handle;
 mod inspect;
 pub mod limits;
 pub mod reap;
+pub mod room;
 pub mod signal;
 pub mod spawn;
 mod started;

@@ -292,8 +292,12 @@ impl Shell for Hands {
 }
 
 /// The program that runs, to be started again as worker or guard. When its file was replaced meanwhile, the running
-/// image is still to be had through /proc.
+/// image is still to be had through /proc. Where that is not mounted no run begins: what jobs leave behind could not be
+/// found, and would outlive it.
 fn own_program() -> io::Result<PathBuf> {
-    let path = std::env::current_exe()?;
+    let path = std::env::current_exe().map_err(|error| {
+        let needed = "/proc is needed to find what jobs leave behind; mount it (mount -t proc proc /proc)";
+        if PathBuf::from("/proc/self").exists() { error } else { io::Error::other(needed) }
+    })?;
     Ok(if path.exists() { path } else { PathBuf::from("/proc/self/exe") })
 }

@@ -238,6 +238,10 @@ def stack_of(frame):
 # ---- the channel -------------------------------------------------------------------------------------------------
 
 
+# Private descriptors start here, out of the way of programs that count on low numbers; lower where few are allowed.
+PRIVATE_FROM = max(3, min(64, os.sysconf("SC_OPEN_MAX") // 2))
+
+
 class Channel:
     """The two private descriptors, the lock that keeps lines whole, and what was printed."""
 
@@ -247,9 +251,9 @@ class Channel:
                 fcntl.fcntl(fd, fcntl.F_GETFD)
             except OSError:
                 os.open(os.devnull, os.O_RDWR)  # takes the lowest free number: this one
-        self.incoming = fcntl.fcntl(0, fcntl.F_DUPFD_CLOEXEC, 64)
-        self.outgoing = fcntl.fcntl(1, fcntl.F_DUPFD_CLOEXEC, 64)
-        self.crash = fcntl.fcntl(2, fcntl.F_DUPFD_CLOEXEC, 64)
+        self.incoming = fcntl.fcntl(0, fcntl.F_DUPFD_CLOEXEC, PRIVATE_FROM)
+        self.outgoing = fcntl.fcntl(1, fcntl.F_DUPFD_CLOEXEC, PRIVATE_FROM)
+        self.crash = fcntl.fcntl(2, fcntl.F_DUPFD_CLOEXEC, PRIVATE_FROM)
         self.writing = _thread.allocate_lock()
         self.tail = []
         self.printed = collections.deque()
@@ -275,7 +279,7 @@ class Channel:
 
             with tempfile.TemporaryFile() as file:
                 fd = os.dup(file.fileno())
-        private = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 64)
+        private = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, PRIVATE_FROM)
         os.close(fd)
         fcntl.fcntl(private, fcntl.F_SETFL, fcntl.fcntl(private, fcntl.F_GETFL) | os.O_APPEND)
         return private
@@ -748,7 +752,7 @@ class Serial(Worker):
         self.task = None
         self.cancel_asked = None
         wake = os.pipe()
-        self.wake_out, self.wake_in = (fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 64) for fd in wake)
+        self.wake_out, self.wake_in = (fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, PRIVATE_FROM) for fd in wake)
         for fd in wake:
             os.close(fd)
         os.set_blocking(self.wake_in, False)

@@ -173,7 +173,8 @@ impl Worker {
 
     fn read_input(&mut self) -> ControlFlow<u8> {
         let mut messages = Vec::new();
-        let input = self.lines.read(|line| request::read_line(line, |message| messages.push(message)));
+        let input =
+            self.lines.read(&mut self.buffer, |line| request::read_line(line, |message| messages.push(message)));
         for message in messages {
             self.take_message(message);
         }

@@ -21,7 +21,7 @@ pub(super) fn start(name: &str, body: impl FnOnce() + Send + 'static) -> io::Res
 /// of it back, which takes longer at the start than all that these threads will ever allocate.
 pub fn share_heap() {
     #[cfg(target_env = "gnu")]
-    // SAFETY: sets a number in the C library, before there is a second thread.
+    // SAFETY: sets a number in the C library; a thread that there is already would at most read it too late.
     unsafe {
         libc::mallopt(libc::M_ARENA_MAX, 1);
     }

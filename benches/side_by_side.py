@@ -8,6 +8,7 @@ and GNU parallel from Debian's packages, rust-parallel with cargo. Wall times sw
 the CPU time a job costs (user and system, of the program and all it started) holds better, so both are shown."""
 
 import argparse
+import beyond_rate
 import os
 import platform
 import resource
@@ -45,7 +46,7 @@ if __name__ == "__main__":
 def install():
     """Builds and installs what is to be measured; what cannot be had is left out and said."""
     os.makedirs(PEERS, exist_ok=True)
-    subprocess.run(["cargo", "build", "--release", "--quiet"], cwd=ROOT, check=True)
+    subprocess.run(["cargo", "build", "--release", "--quiet", "--bins", "--examples"], cwd=ROOT, check=True)
     limit = os.path.join(PEERS, "spawn_limit")
     source = os.path.join(ROOT, "benches", "spawn_limit.c")
     subprocess.run(["cc", "-O2", "-o", limit, source], check=True)
@@ -72,11 +73,18 @@ def workloads(jobs):
     spawn = [SUPERVISOR, "spawn", "-q", "-w", "2"]
     return {
         "true": (jobs, [
-            ("posix_spawn loop (limit)", [limit, str(jobs), "2", "true"], b""),
+            # With an argument, as the others have: given one, this program looks up the words of its language first.
+            ("posix_spawn loop (limit)", [limit, str(jobs), "2", "true", "1"], b""),
             ("supervisor", spawn + ["--", "true"], lines),
             ("xargs -P2 -n1", ["xargs", "-P2", "-n1", "true"], lines),
             ("rust-parallel -j2", [rust_parallel, "-j2", "true"], lines),
             ("GNU parallel -j2", ["parallel", "-j2", "true"], lines),
+        ]),
+        "true, as lines of shell": (jobs, [
+            ("posix_spawn loop (limit)", [limit, str(jobs), "2", "true"], b""),
+            ("supervisor", spawn, b"true\n" * jobs),
+            ("xargs -P2 -L1", ["xargs", "-P2", "-L1", "env"], b"true\n" * jobs),
+            ("rust-parallel -j2", [rust_parallel, "-j2"], b"true\n" * jobs),
         ]),
         "sh -c echo, captured": (jobs, [
             ("posix_spawn with a pipe (limit)", [limit, "-c", str(jobs), "2", "sh", "-c", "echo 1"], b""),
@@ -149,7 +157,7 @@ def main():
         "| work | program | jobs/s | CPU µs a job | times as long as supervisor |",
         "| --- | --- | --- | --- | --- |",
     ]
-    table = "\n".join(head + run(options))
+    table = "\n".join(head + run(options) + beyond_rate.table(SUPERVISOR, options.rounds, options.only))
     print(table)
     if options.write:
         path = os.path.join(ROOT, "docs", "performance.md")

@@ -1,8 +1,9 @@
 //! Files to the output without passing through memory of ours: splice(2) into pipes, copy_file_range(2) into
-//! files, read and write where neither goes. Owns the choice between them.
+//! files, sendfile(2) into devices, read and write where none of them goes. Owns the choice between them.
 
 use super::writer::Writer;
 use nix::fcntl::{SpliceFFlags, copy_file_range, splice};
+use nix::sys::sendfile::sendfile;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -61,7 +62,7 @@ fn move_by_kernel(writer: &Writer, file: &File, length: u64) -> io::Result<u64> 
         let moved = match writer.target() {
             Target::Pipe => splice(file, Some(&mut offset), writer.output(), None, step, SpliceFFlags::SPLICE_F_MORE),
             Target::Regular => copy_file_range(file, Some(&mut offset), writer.output(), None, step),
-            Target::Other => return Ok(0),
+            Target::Other => send(writer.output(), file, &mut offset, step),
         };
         match moved {
             Ok(0) => break,
@@ -72,6 +73,10 @@ fn move_by_kernel(writer: &Writer, file: &File, length: u64) -> io::Result<u64> 
         }
     }
     Ok(offset as u64)
+}
+
+fn send(output: &File, file: &File, offset: &mut i64, step: usize) -> nix::Result<usize> {
+    sendfile(output, file, Some(offset), step)
 }
 
 fn is_refusal(errno: i32) -> bool {

@@ -21,4 +21,5 @@ pub use fault::fault_text;
 pub use input::{Chunk, Input, InputEvent};
 pub use output::{LOW_WATER_BYTES, Output, Piece, Way};
 pub use standard::{Standard, is_open_at_start, take_copy};
+pub use thread::share_heap;
 pub use wake::Wake;

@@ -8,6 +8,7 @@ use crate::ids::JobId;
 use crate::job::UserId;
 use std::collections::{BTreeMap, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::Write;
 
 /// How many ended jobs are remembered while no job has had `needs`.
 pub(super) const REMEMBERED_ENDED: usize = 100_000;
@@ -32,11 +33,18 @@ struct Known {
     waiting: Vec<Waiting>,
 }
 
+/// In an [`Ended`]: it failed.
+const FAILED: u64 = 1;
+
+/// A job that has ended: the hash of its id, and in the bit that hashes leave free whether it failed. A long
+/// run holds little else.
+type Ended = u64;
+
 /// Who waits for whom.
 #[derive(Debug, Default)]
 pub(super) struct Needs {
-    /// Ended jobs, newest last, while `used` is false: hash of the id, and whether it failed.
-    recent: VecDeque<(u64, bool)>,
+    /// Ended jobs, newest last, while `used` is false.
+    recent: VecDeque<Ended>,
     /// Everything known by hash of id, once `used`.
     known: BTreeMap<u64, Known>,
     used: bool,
@@ -63,10 +71,10 @@ impl Needs {
     /// The first `needs` has come: from now on all is remembered. `open` are the jobs in the table.
     pub(super) fn begin(&mut self, open: impl Iterator<Item = UserId>) {
         self.used = true;
-        for (hash, failed) in std::mem::take(&mut self.recent) {
-            let known = self.known.entry(hash).or_default();
+        for ended in std::mem::take(&mut self.recent) {
+            let known = self.known.entry(ended & !FAILED).or_default();
             known.seen = true;
-            known.failed |= failed;
+            known.failed |= ended & FAILED != 0;
         }
         for id in open {
             self.accepted(&id);
@@ -107,7 +115,7 @@ impl Needs {
             if self.recent.len() == REMEMBERED_ENDED {
                 self.recent.pop_front();
             }
-            self.recent.push_back((hash, !ok));
+            self.recent.push_back(if ok { hash } else { hash | FAILED });
             return Vec::new();
         }
         let known = self.known.entry(hash).or_default();
@@ -137,12 +145,23 @@ impl Needs {
     }
 }
 
+/// The longest number of a job.
+const DIGITS_MAX: usize = 20;
+
 /// `1` as a number given by the user and the job numbered 1 are the same id; `"1"` is another.
 fn hash(id: &UserId) -> u64 {
     let mut hasher = DefaultHasher::new();
-    match id {
-        UserId::Number(number) => number.to_string().hash(&mut hasher),
-        UserId::Json(text) => text.as_ref().hash(&mut hasher),
-    }
-    hasher.finish()
+    let mut digits = [0; DIGITS_MAX];
+    let text = match id {
+        UserId::Number(number) => {
+            let mut rest = &mut digits[..];
+            // There is room for every number.
+            let _ = write!(rest, "{number}");
+            let left = rest.len();
+            &digits[..DIGITS_MAX - left]
+        }
+        UserId::Json(text) => text.as_bytes(),
+    };
+    text.hash(&mut hasher);
+    hasher.finish() & !FAILED
 }

@@ -10,6 +10,10 @@ const AHEAD: Duration = Duration::from_millis(1);
 /// Most jobs sent ahead, however short they are.
 pub(super) const DEPTH_MAX: usize = 1024;
 
+/// Up to this mean one job is sent ahead to a worker that gives it back while another one runs: there the wrong line costs
+/// no more than [`Prefetch::patience`], while the way there and back is some percent of jobs this short.
+const ONE_AHEAD: Duration = Duration::from_millis(5);
+
 /// Running mean of how long a worker needs for a job, and the depth that follows from it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Prefetch {
@@ -29,10 +33,12 @@ impl Prefetch {
         });
     }
 
-    /// Jobs to send ahead of those that run.
-    pub(super) fn depth(&self) -> usize {
+    /// Jobs to send ahead of those that run. `gives_back`: the worker hears a recall at any moment.
+    pub(super) fn depth(&self, gives_back: bool) -> usize {
+        let Some(mean) = self.mean else { return 0 };
         let ahead = AHEAD.as_nanos() as u64;
-        self.mean.map_or(0, |mean| usize::try_from(ahead / mean.max(1)).unwrap_or(DEPTH_MAX).min(DEPTH_MAX))
+        let depth = usize::try_from(ahead / mean.max(1)).unwrap_or(DEPTH_MAX).min(DEPTH_MAX);
+        depth.max(usize::from(gives_back && mean <= ONE_AHEAD.as_nanos() as u64))
     }
 
     /// After how long a running job is so much longer than usual that its followers should not wait for it.
@@ -48,16 +54,26 @@ mod tests {
     #[test]
     fn deep_for_short_jobs_and_none_for_long_ones() {
         let mut prefetch = Prefetch::default();
-        assert_eq!(prefetch.depth(), 0, "nothing is known yet");
+        assert_eq!(prefetch.depth(false), 0, "nothing is known yet");
         prefetch.observe(1, Duration::from_micros(1));
-        assert_eq!(prefetch.depth(), 1000);
+        assert_eq!(prefetch.depth(false), 1000);
         prefetch.observe(1000, Duration::from_micros(100));
-        assert!(prefetch.depth() <= DEPTH_MAX);
+        assert!(prefetch.depth(false) <= DEPTH_MAX);
         prefetch.observe(1, Duration::from_secs(1));
-        assert_eq!(prefetch.depth(), 0, "one long job is enough to become careful");
+        assert_eq!(prefetch.depth(false), 0, "one long job is enough to become careful");
         for _ in 0..200 {
             prefetch.observe(1, Duration::from_micros(100));
         }
-        assert!((9..=10).contains(&prefetch.depth()), "{}", prefetch.depth());
+        assert!((9..=10).contains(&prefetch.depth(false)), "{}", prefetch.depth(false));
+    }
+
+    #[test]
+    fn one_is_sent_ahead_to_those_that_give_it_back() {
+        let mut prefetch = Prefetch::default();
+        assert_eq!(prefetch.depth(true), 0, "nothing is known yet");
+        prefetch.observe(1, Duration::from_millis(3));
+        assert_eq!((prefetch.depth(true), prefetch.depth(false)), (1, 0));
+        prefetch.observe(1, Duration::from_millis(30));
+        assert_eq!(prefetch.depth(true), 0);
     }
 }

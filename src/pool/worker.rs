@@ -74,6 +74,8 @@ pub(super) struct Worker {
     pub(super) takes_in_turn: bool,
     /// It takes them in turn and writes down which it has begun, for whoever comes after us.
     pub(super) tells_begun: bool,
+    /// It gives back what it has not begun while it runs something else.
+    pub(super) gives_back: bool,
     /// It takes arrays of requests.
     pub(super) takes_batches: bool,
     /// It has said `ready`, so it knows this protocol and its notifications.
@@ -136,6 +138,7 @@ impl Worker {
             init_left_open: None,
             takes_in_turn: false,
             tells_begun: false,
+            gives_back: false,
             takes_batches: false,
             announced: false,
             stateless: false,
@@ -176,7 +179,7 @@ impl Worker {
         if self.alone {
             return 1;
         }
-        self.concurrency + if self.takes_in_turn { self.prefetch.depth() } else { 0 }
+        self.concurrency + if self.takes_in_turn { self.prefetch.depth(self.gives_back) } else { 0 }
     }
 
     /// Keeps the end of what it writes to standard error.

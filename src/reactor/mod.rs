@@ -75,6 +75,7 @@ struct Reactor {
 ///
 /// When the run could not begin: the job file cannot be opened, or the system gives no descriptors.
 pub fn run(config: Config) -> anyhow::Result<ExitCode> {
+    edge::share_heap();
     signals::reset_inherited();
     process::close_inherited();
     // Without it, what a killed worker leaves behind is out of our sight; the run is still right.

@@ -15,6 +15,9 @@
 /// assert_eq!(without_shell(b"echo *"), None);
 /// ```
 pub fn without_shell(line: &[u8]) -> Option<Vec<&[u8]>> {
+    if let Some((_, program)) = SAME_AS_PROGRAMS.iter().find(|(name, _)| *name == line) {
+        return Some(vec![program]);
+    }
     if line.len() > LINE_BYTES_MAX || !line.iter().all(|&byte| byte == b' ' || is_plain(byte)) {
         return None;
     }
@@ -53,6 +56,10 @@ fn is_program(word: &[u8]) -> bool {
     let plain_start = word[0].is_ascii_alphanumeric() || b"_./".contains(&word[0]);
     plain_start && !word.contains(&b'=') && BUILTINS.binary_search(&word).is_err()
 }
+
+/// Builtins that, with nothing said to them, do what the programs of their name do. Those are named by their path, since
+/// a shell would not look for them.
+const SAME_AS_PROGRAMS: [(&[u8], &[u8]); 2] = [(b"false", b"/bin/false"), (b"true", b"/bin/true")];
 
 /// Variables that dash or bash set, ignore or change on their own. Sorted.
 const OWNED_BY_SHELL: [&[u8]; 15] = [
@@ -167,11 +174,13 @@ mod tests {
     #[test]
     fn builtins_and_keywords_stay_with_the_shell() {
         for name in BUILTINS {
-            assert_eq!(without_shell(name), None, "{}", String::from_utf8_lossy(name));
+            let alone = SAME_AS_PROGRAMS.iter().any(|(same, _)| *same == name);
+            assert_eq!(without_shell(name).is_some(), alone, "{}", String::from_utf8_lossy(name));
             let line = [name, b" a"].concat();
             assert_eq!(without_shell(&line), None);
         }
         assert_eq!(words("truex"), Some(vec!["truex".to_owned()]));
+        assert_eq!((words("true"), words("true ")), (Some(vec!["/bin/true".to_owned()]), None));
         assert_eq!(words("/bin/echo echo"), Some(vec!["/bin/echo".to_owned(), "echo".to_owned()]));
     }
 

@@ -160,7 +160,8 @@ fn working_directory_and_environment() {
 fn a_simple_line_is_the_same_with_and_without_a_shell() {
     let mut worker = Worker::start("");
     // The second of each pair has something that only a shell understands.
-    for (simple, shell) in [("env", "env;"), ("/usr/bin/printf a%sb c", "/usr/bin/printf a%sb 'c'"), ("ls /", "ls '/'")]
+    for (simple, shell) in
+        [("env", "env;"), ("/usr/bin/printf a%sb c", "/usr/bin/printf a%sb 'c'"), ("ls /", "ls '/'"), ("true", "true;")]
     {
         let [one, two] = [simple, shell].map(|line| {
             let answer = worker.exec(json!({"command":line,"job":"j","attempt":1}));
@@ -170,6 +171,10 @@ fn a_simple_line_is_the_same_with_and_without_a_shell() {
             (lines, answer["result"]["stderr"].clone())
         });
         assert_eq!(one, two);
+    }
+    for line in ["false", "false;"] {
+        let data = &worker.exec(json!({"command":line}))["error"]["data"];
+        assert_eq!((&data["exit_code"], &data["stdout"], &data["stderr"]), (&json!(1), &json!(""), &json!("")));
     }
 }
 

@@ -5,7 +5,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 use std::io::{Read, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -114,6 +114,15 @@ impl Worker {
             }
             self.buffer.extend_from_slice(&chunk[..count]);
         }
+    }
+
+    /// Bytes of answers that wait to be read.
+    pub(crate) fn unread(&self) -> usize {
+        let mut bytes: libc::c_int = 0;
+        // SAFETY: FIONREAD writes one int to where the pointer shows.
+        let asked = unsafe { libc::ioctl(self.stdout.as_fd().as_raw_fd(), libc::FIONREAD, &mut bytes) };
+        assert_eq!(asked, 0);
+        usize::try_from(bytes).unwrap()
     }
 
     pub(crate) fn close_stdin(&mut self) {

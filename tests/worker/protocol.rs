@@ -26,6 +26,22 @@ fn concurrency_is_as_asked_and_in_turn() {
     }
 }
 
+/// The supervisor concludes from the answers what was begun: a command that ran while the answer before it was stuck in
+/// the worker would run twice if the worker were killed then.
+#[test]
+fn nothing_is_begun_while_an_answer_is_stuck() {
+    let dir = crate::harness::Scratch::new("stuck");
+    let file = dir.0.join("time");
+    let mut worker = Worker::start("");
+    std::fs::write(&file, "early").unwrap();
+    worker.ask(1, json!({"command":"head -c 300000 /dev/zero | tr '\\0' x"}));
+    worker.ask(2, json!({"command":["cat",file]}));
+    crate::harness::wait_until("the pipe is full", || worker.unread() >= 1 << 16);
+    std::fs::write(&file, "late").unwrap();
+    assert_eq!(worker.answer()["result"]["stdout"].as_str().map(str::len), Some(300_000));
+    assert_eq!(worker.answer()["result"]["stdout"], "late");
+}
+
 #[test]
 fn many_at_a_time_do_not_mix() {
     let mut worker = Worker::start("--concurrency 8");

@@ -13,7 +13,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// A line longer than this ends the worker: nobody has a command like that, and memory has an end.
 pub(super) const LINE_BYTES_MAX: usize = 256 << 20;
-/// Bytes asked for at a time.
+/// Empty buffers larger than some of these are freed.
 const CHUNK_BYTES: usize = 64 << 10;
 /// A pipe that is writable takes this much without blocking (`PIPE_BUF`).
 const SURE_BYTES: usize = 4096;
@@ -38,17 +38,16 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    /// Reads once from descriptor 0, which must be readable, and hands out the whole lines.
-    pub(super) fn read(&mut self, take: impl FnMut(&[u8])) -> Input {
-        let start = self.buffer.len();
-        self.buffer.resize(start + CHUNK_BYTES, 0);
+    /// Reads once from descriptor 0, which must be readable, and hands out the whole lines. `room` is where bytes are
+    /// read to: reading right behind the others would mean to clear that much memory first, for every single line.
+    pub(super) fn read(&mut self, room: &mut [u8], take: impl FnMut(&[u8])) -> Input {
         let result = loop {
-            match read(io::stdin(), &mut self.buffer[start..]) {
+            match read(io::stdin(), room) {
                 Err(Errno::EINTR) => {}
                 other => break other,
             }
         };
-        self.buffer.truncate(start + result.unwrap_or(0));
+        self.buffer.extend_from_slice(&room[..result.unwrap_or(0)]);
         match result {
             Ok(1..) | Err(Errno::EAGAIN) => self.cut(take),
             // An error can only mean that nothing more will come.

@@ -14,12 +14,12 @@ mod leftover;
 mod lookup;
 mod marks;
 mod options;
-mod posix;
 mod request;
 mod shortage;
 mod signals;
 mod spawn;
 mod spill;
+mod vfork;
 mod watch;
 mod work;
 

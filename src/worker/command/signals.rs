@@ -39,16 +39,24 @@ const WITHOUT_EFFECT: [Signal; 9] = [
     Signal::SIGTTOU,
 ];
 
+/// What glibc keeps for its threads. It leaves them ignored in what it spawns, so in us, and cannot be asked to change it.
+const KEPT_BY_GLIBC: [libc::c_int; 2] = [32, 33];
+
 impl Signals {
     /// Blocks the signals and opens the descriptor.
     pub(super) fn open() -> nix::Result<Signals> {
-        let by_default = SigAction::new(SigHandler::SigDfl, SaFlags::SA_NOCLDSTOP, SigSet::empty());
-        // SAFETY: no handler is installed. The default is needed since with SIGCHLD ignored, as some parents leave it,
-        // the system would reap our commands itself.
-        unsafe { sigaction(Signal::SIGCHLD, &by_default)? };
         let served: SigSet = SERVED.into_iter().collect();
         served.thread_block()?;
         WITHOUT_EFFECT.into_iter().collect::<SigSet>().thread_block()?;
+        let by_default = SigAction::new(SigHandler::SigDfl, SaFlags::SA_NOCLDSTOP, SigSet::empty());
+        // SAFETY: no handler is installed. The default is needed since with SIGCHLD ignored, as some parents leave it,
+        // the system would reap our commands itself; and commands inherit what is ignored, which is right for what was
+        // ignored before us (`nohup`), but SIGPIPE is ignored by Rust's runtime. Here it is blocked.
+        unsafe {
+            sigaction(Signal::SIGCHLD, &by_default)?;
+            sigaction(Signal::SIGPIPE, &by_default)?;
+        }
+        KEPT_BY_GLIBC.into_iter().for_each(reset);
         Ok(Signals { fd: SignalFd::with_flags(&served, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)? })
     }
 
@@ -75,29 +83,18 @@ impl Signals {
     }
 }
 
+/// Gives a signal its default again, past the C library.
+fn reset(number: libc::c_int) {
+    // Longer than what any Linux calls an action; all zeros is the default.
+    let action = [0u64; 8];
+    let set_bytes = size_of::<u64>();
+    // SAFETY: the system reads an action, and writes nothing since there is no place for the old one.
+    unsafe { libc::syscall(libc::SYS_rt_sigaction, number, action.as_ptr(), std::ptr::null::<u64>(), set_bytes) };
+}
+
 impl AsFd for Signals {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
-    }
-}
-
-/// The signals a command starts with at their default: all but those that were ignored when we started (`nohup`).
-/// SIGPIPE is ignored by Rust's runtime, not by whoever started us.
-pub(super) fn defaults_for_commands() -> libc::sigset_t {
-    // SAFETY: a signal set is an array of bits, so all bits set is a value of it. Unlike sigfillset this includes the two
-    // numbers that glibc keeps for itself and otherwise leaves ignored in the child. sigaction without a new action only
-    // reads, and fails for those two, which leaves `old` at zero, the default.
-    unsafe {
-        let mut set = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
-        set.as_mut_ptr().cast::<u8>().write_bytes(0xff, size_of::<libc::sigset_t>());
-        let mut set = set.assume_init();
-        for number in (1..=libc::SIGRTMAX()).filter(|&number| number != libc::SIGPIPE && number != libc::SIGCHLD) {
-            let mut old = std::mem::zeroed::<libc::sigaction>();
-            if libc::sigaction(number, std::ptr::null(), &mut old) == 0 && old.sa_sigaction == libc::SIG_IGN {
-                libc::sigdelset(&mut set, number);
-            }
-        }
-        set
     }
 }
 

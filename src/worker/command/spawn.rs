@@ -1,17 +1,15 @@
-//! Starting commands: what is executed, and with which environment. By `posix_spawn`, never by `fork`: its cost grows with
-//! our memory, and nothing of ours has to run in the child.
+//! Starting commands: what is executed, and with which environment. Never by `fork`, whose cost grows with our memory.
 //!
-//! What does not change between commands (environment, attributes) is prepared once.
+//! What does not change between commands (the environment) is prepared once.
 
 use super::answer::NotStarted;
 use super::fault::explain;
 use super::lookup::Lookup;
-use super::posix::{Actions, Attributes, Streams, posix_spawn};
 use super::request::{ATTEMPT_PREFIX, Command, JOB_PREFIX, Request};
+use super::vfork::{Setting, Starter, Streams};
 use crate::worker::simple;
 use nix::errno::Errno;
 use std::ffi::{CStr, CString, OsStr};
-use std::os::fd::RawFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 /// The shell that lines go to.
@@ -20,9 +18,7 @@ const SHELL: &CStr = c"/bin/sh";
 const PATH_DEFAULT: &[u8] = b"/bin:/usr/bin";
 /// Starts commands.
 pub(super) struct Spawner {
-    attributes: Attributes,
-    /// For the descriptors of the last command, which are most often those of the next.
-    actions: Option<([RawFd; 3], Actions)>,
+    starter: Starter,
     lookup: Lookup,
     /// Our environment without the two variables that every job has for itself.
     environment: Vec<CString>,
@@ -56,52 +52,41 @@ impl Spawner {
             && variable(&environment, b"PWD=").is_some_and(is_working_directory)
             && is_dash();
         let path = path.unwrap_or(PATH_DEFAULT).to_vec();
-        let attributes = Attributes::new()?;
-        Ok(Spawner { attributes, actions: None, lookup: Lookup::default(), environment, path, bypasses_shell })
+        Ok(Spawner { starter: Starter::new()?, lookup: Lookup::default(), environment, path, bypasses_shell })
     }
 
     /// Starts the command and gives its process id, which is its process group's too.
     pub(super) fn spawn(&mut self, request: &Request, streams: &Streams) -> Result<i32, SpawnError> {
-        let numbers = streams.numbers();
-        let kept = self.actions.take().filter(|(kept, _)| *kept == numbers && request.cwd.is_none());
-        let actions = match kept {
-            Some((_, actions)) => actions,
-            None => Actions::new(numbers, request.cwd.as_deref()).map_err(SpawnError::Shortage)?,
-        };
-        let mut lookup = std::mem::take(&mut self.lookup);
-        let environment = self.environment_of(request);
-        let mut launch = Launch { spawner: self, lookup: &mut lookup, actions: &actions, environment: &environment };
-        let outcome = launch.start(request);
-        drop(environment);
-        self.lookup = lookup;
-        if request.cwd.is_none() {
-            self.actions = Some((numbers, actions));
-        }
-        outcome
+        let environment = environment_of(&self.environment, request);
+        let setting = Setting { streams, cwd: request.cwd.as_deref(), environment: &environment };
+        let bypasses_shell = self.bypasses_shell;
+        let (starter, lookup, path) = (&mut self.starter, &mut self.lookup, &self.path[..]);
+        Launch { starter, lookup, path, bypasses_shell, setting }.start(request)
     }
+}
 
-    fn environment_of<'a>(&'a self, request: &'a Request) -> Vec<&'a CStr> {
-        let own = || request.job.iter().chain(&request.attempt);
-        let mut all: Vec<&CStr> = Vec::with_capacity(self.environment.len() + request.env.len() + 2);
-        if request.env.is_empty() {
-            all.extend(self.environment.iter().map(CString::as_c_str));
-        } else {
-            let inherited = self.environment.iter().filter(|entry| !is_named_in(entry, &request.env));
-            all.extend(inherited.map(CString::as_c_str));
-            let given = request.env.iter().filter(|entry| !own().any(|other| name_of(entry) == name_of(other)));
-            all.extend(given.map(CString::as_c_str));
-        }
-        all.extend(own().map(CString::as_c_str));
-        all
+fn environment_of<'a>(inherited: &'a [CString], request: &'a Request) -> Vec<&'a CStr> {
+    let own = || request.job.iter().chain(&request.attempt);
+    let mut all: Vec<&CStr> = Vec::with_capacity(inherited.len() + request.env.len() + 2);
+    if request.env.is_empty() {
+        all.extend(inherited.iter().map(CString::as_c_str));
+    } else {
+        let inherited = inherited.iter().filter(|entry| !is_named_in(entry, &request.env));
+        all.extend(inherited.map(CString::as_c_str));
+        let given = request.env.iter().filter(|entry| !own().any(|other| name_of(entry) == name_of(other)));
+        all.extend(given.map(CString::as_c_str));
     }
+    all.extend(own().map(CString::as_c_str));
+    all
 }
 
 /// One start.
 struct Launch<'a> {
-    spawner: &'a Spawner,
+    starter: &'a mut Starter,
     lookup: &'a mut Lookup,
-    actions: &'a Actions,
-    environment: &'a [&'a CStr],
+    path: &'a [u8],
+    bypasses_shell: bool,
+    setting: Setting<'a>,
 }
 
 impl Launch<'_> {
@@ -116,16 +101,14 @@ impl Launch<'_> {
                 None => (SHELL, self.shell(line)),
             },
         };
-        result.map_err(|errno| explain(errno, request, program, self.environment))
+        result.map_err(|errno| explain(errno, request, program, self.setting.environment))
     }
 
     fn search(&mut self, argv: &[&CStr], request: &Request) -> Result<i32, Errno> {
         let given = request.env.iter().rev().find_map(|entry| entry.to_bytes().strip_prefix(b"PATH="));
-        let (environment, actions, attributes) = (self.environment, self.actions, &self.spawner.attributes);
-        let path = given.unwrap_or(&self.spawner.path);
-        self.lookup.execute(argv[0], path, request.cwd.as_deref(), |program| {
-            posix_spawn(program, argv, environment, actions, attributes)
-        })
+        let (starter, setting) = (&mut *self.starter, self.setting);
+        let path = given.unwrap_or(self.path);
+        self.lookup.execute(argv[0], path, setting.cwd, |program| starter.start(program, argv, setting))
     }
 
     fn shell(&mut self, line: &CStr) -> Result<i32, Errno> {
@@ -134,12 +117,12 @@ impl Launch<'_> {
         let protected = matches!(line.to_bytes().first(), Some(b'-' | b'+'));
         let begin: &[&CStr] = if protected { &[c"sh", c"-c", c"--"] } else { &[c"sh", c"-c"] };
         let argv = [begin, &[line]].concat();
-        posix_spawn(SHELL, &argv, self.environment, self.actions, &self.spawner.attributes)
+        self.starter.start(SHELL, &argv, self.setting)
     }
 
     /// Executes a simple line itself. None when a shell is needed, be it only for its message about what is wrong.
     fn without_shell(&mut self, line: &CStr, request: &Request) -> Option<i32> {
-        if !self.spawner.bypasses_shell || request.cwd.is_some() || !request.env.is_empty() {
+        if !self.bypasses_shell || request.cwd.is_some() || !request.env.is_empty() {
             return None;
         }
         let words = simple::without_shell(line.to_bytes())?;

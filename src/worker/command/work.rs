@@ -8,11 +8,11 @@ use super::fault;
 use super::job::{Job, Slot};
 use super::marks::Marks;
 use super::options::Options;
-use super::posix::Streams;
 use super::request::{self, Id, Message, Refusal, Request};
 use super::shortage::Shortage;
 use super::signals::Signals;
 use super::spawn::{SpawnError, Spawner};
+use super::vfork::Streams;
 use super::watch::{Source, Watch, now, slot_token};
 use crate::process::{become_subreaper, close_inherited};
 use nix::errno::Errno;
@@ -28,7 +28,7 @@ use std::time::Instant;
 const WAITING_BYTES_MAX: usize = 1 << 20;
 /// What a request takes beside its JSON.
 const REQUEST_BYTES: usize = 256;
-/// Answers that nobody takes; with more, nothing new is read or started.
+/// Answers that nobody takes; with more, nothing new is read.
 const OUTBOX_BYTES_MAX: usize = 1 << 20;
 
 /// A running worker.
@@ -116,8 +116,7 @@ impl Worker {
     /// One round: answers out, commands started, then whatever happens next. Breaks with the exit code.
     fn turn(&mut self) -> ControlFlow<u8> {
         self.flush(false)?;
-        self.start_waiting();
-        self.flush(false)?;
+        self.start_waiting()?;
         if !self.input_open {
             self.may_leave()?;
         }
@@ -174,7 +173,8 @@ impl Worker {
 
     fn read_input(&mut self) -> ControlFlow<u8> {
         let mut messages = Vec::new();
-        let input = self.lines.read(|line| request::read_line(line, |message| messages.push(message)));
+        let input =
+            self.lines.read(&mut self.buffer, |line| request::read_line(line, |message| messages.push(message)));
         for message in messages {
             self.take_message(message);
         }
@@ -244,9 +244,9 @@ impl Worker {
     }
 
     /// Starts what can be started, strictly in turn.
-    fn start_waiting(&mut self) {
+    fn start_waiting(&mut self) -> ControlFlow<u8> {
         while self.may_start() {
-            let Some(mut request) = self.waiting.pop_front() else { return };
+            let Some(mut request) = self.waiting.pop_front() else { break };
             let slot = self.free.pop().unwrap_or_else(|| {
                 self.slots.push(Slot::new());
                 self.slots.len() - 1
@@ -264,17 +264,18 @@ impl Worker {
                 Err(error) => {
                     self.free.push(slot);
                     self.not_started(request, error);
+                    self.flush(false)?;
                 }
             }
         }
+        ControlFlow::Continue(())
     }
 
+    /// Nothing is begun while an answer waits to be taken: who takes answers concludes from them what has begun, also when
+    /// we are killed in this moment.
     fn may_start(&self) -> bool {
         let paused = self.shortage.as_ref().is_some_and(|shortage| shortage.pauses);
-        !paused
-            && self.frozen.is_none()
-            && self.busy() < self.options.concurrency
-            && self.outbox.backlog() < OUTBOX_BYTES_MAX
+        !paused && self.frozen.is_none() && self.busy() < self.options.concurrency && self.outbox.backlog() == 0
     }
 
     fn spawn(&mut self, slot: usize, request: &mut Request) -> Result<i32, SpawnError> {

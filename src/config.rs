@@ -119,6 +119,8 @@ pub enum Failures {
 pub struct Launch {
     /// The program that runs in a slot.
     pub program: Program,
+    /// What jobs leave running lives on when a worker ends in order (`--keep-leftovers`).
+    pub keep_leftovers: bool,
     /// Temporary directory for large outputs; the system's when missing.
     pub temp_dir: Option<PathBuf>,
 }

@@ -45,6 +45,12 @@ pub(super) struct RunningArgs {
     /// Begin no job while the machine has less memory than this to give
     #[arg(long, value_name = "SIZE", value_parser = values::positive_size)]
     pub(super) memory_free: Option<u64>,
+    /// Let processes that a job leaves running live on
+    ///
+    /// Without it they are named in the job's record (leaked) and killed. With it they are named, and live on when the run
+    /// ends in order; when supervisor is killed they end with everything else.
+    #[arg(long)]
+    pub(super) keep_leftovers: bool,
     /// Give up a worker that somebody has stopped (SIGSTOP) for longer than this
     ///
     /// Its job is crashed, or runs again with --retries. A timeout finds stopped workers too, but has to be as long as the

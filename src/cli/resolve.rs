@@ -46,7 +46,11 @@ pub(super) fn resolve(
     }
     let format = if is_json(&output) { Format::Json } else { Format::Text };
     let journal = journal(&output, failing.retries)?;
-    let builtin = || builtin_args(running.concurrency, failing.grace, &output, format);
+    let builtin = || {
+        let mut args = builtin_args(running.concurrency, failing.grace, &output, format);
+        args.extend(running.keep_leftovers.then(|| "--keep-leftovers".into()));
+        args
+    };
     let (target, program, announces_ready) = worker(target, running.concurrency, builtin)?;
     Ok(Config {
         pool: PoolConfig {
@@ -74,7 +78,7 @@ pub(super) fn resolve(
             fail_on_no_jobs: jobs.no_jobs == NoJobsArg::Fail,
             seed: machine.seed,
         },
-        launch: Launch { program, temp_dir: None },
+        launch: Launch { program, keep_leftovers: running.keep_leftovers, temp_dir: None },
         input: Input {
             source: source(jobs.job_file.as_deref(), arguments)?,
             format: if jobs.null { InputFormat::Null } else { input_format(jobs.input) },

@@ -1,6 +1,6 @@
 //! The guard: a small process between the supervisor and a program that knows nothing of being supervised.
 //!
-//! `supervisor guard [--lifeline FD] [--hold FD | --pass FD] -- PROGRAM ARGS...` starts the program with descriptors 0, 1 and 2 untouched, keeps no
+//! `supervisor guard [--keep-leftovers] [--lifeline FD] [--hold FD | --pass FD] -- PROGRAM ARGS...` starts the program with descriptors 0, 1 and 2 untouched, keeps no
 //! copy of them, and adopts every orphan below it. It ends as the program ends, after all that the program left behind
 //! is killed. When the lifeline ends, the supervisor is gone: everything is killed at once. It does not understand the
 //! protocol and decides nothing.
@@ -36,6 +36,10 @@ const SHORTAGE_PAUSE_MS: u16 = 50;
 pub fn main_from_args(args: &[OsString]) -> ! {
     let mut belongings = Belongings::default();
     let mut rest = args;
+    if let [flag, after @ ..] = rest {
+        belongings.keeps_leftovers = flag == "--keep-leftovers";
+        rest = if belongings.keeps_leftovers { after } else { rest };
+    }
     while let [flag, fd, after @ ..] = rest {
         let place = match flag.to_str() {
             Some("--lifeline") => &mut belongings.lifeline,
@@ -51,11 +55,14 @@ pub fn main_from_args(args: &[OsString]) -> ! {
     }
     match rest {
         [dashes, argv @ ..] if dashes == "--" && !argv.is_empty() => end_like(main(belongings, argv)),
-        _ => end_like(complain("guard: expected [--lifeline FD] [--hold FD | --pass FD] -- PROGRAM ARGS...", 2)),
+        _ => end_like(complain(
+            "guard: expected [--keep-leftovers] [--lifeline FD] [--hold FD | --pass FD] -- PROGRAM ARGS...",
+            2,
+        )),
     }
 }
 
-/// Descriptors that a guard is given.
+/// What a guard is given.
 #[derive(Debug, Default)]
 pub struct Belongings {
     /// The read end of a pipe whose write end only the supervisor holds.
@@ -64,6 +71,8 @@ pub struct Belongings {
     pub held: Option<OwnedFd>,
     /// The same, and the program inherits it.
     pub passed: Option<OwnedFd>,
+    /// What the program leaves running lives on when it ends with exit code 0.
+    pub keeps_leftovers: bool,
 }
 
 /// Runs a program under guard and says how the guard should end: as the program did.
@@ -75,7 +84,7 @@ pub fn main(belongings: Belongings, argv: &[OsString]) -> ExitStatus {
         Ok(signals) => match start_patiently(argv, lifeline) {
             Ok(target) => {
                 release_standard_streams();
-                watch(&signals, lifeline, Live::new(target))
+                watch(&signals, lifeline, Live::new(target), belongings.keeps_leftovers)
             }
             Err(error) => complain(&error.message, error.exit_code()),
         },
@@ -215,7 +224,7 @@ fn release_standard_streams() {
 }
 
 /// Waits for signals and for the end of the lifeline until there is nothing left to guard.
-fn watch(signals: &SignalFd, lifeline: Option<&OwnedFd>, target: Live) -> ExitStatus {
+fn watch(signals: &SignalFd, lifeline: Option<&OwnedFd>, target: Live, keeps_leftovers: bool) -> ExitStatus {
     let mut reaper = Reaper::new();
     loop {
         let mut fds = vec![PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
@@ -231,6 +240,10 @@ fn watch(signals: &SignalFd, lifeline: Option<&OwnedFd>, target: Live) -> ExitSt
         }
         while let Some(death) = reaper.next() {
             if death.pid == target.pid() {
+                if keeps_leftovers && death.status == ExitStatus::Code(0) {
+                    reaper.reap(death.pid);
+                    return death.status;
+                }
                 // Still a zombie, so its group is surely its own. The sweep gets the rest, if there is any.
                 target.signal_group(libc::SIGKILL).unwrap_or(());
                 reaper.reap(death.pid);

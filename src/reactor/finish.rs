@@ -61,8 +61,8 @@ impl Reactor {
 
     /// Nothing is owed any more but the bytes that wait to be written. A signal shortens the wait for a stopped reader.
     pub(super) fn finish(&mut self, exit: ExitCode) -> ExitCode {
-        // Whatever our workers left behind ends with us.
-        process::sweep(&|_| false);
+        // Whatever our workers left behind ends with us, unless it may live on.
+        process::sweep(&|pid| self.hands.kept.contains(&pid));
         self.hands.guests.close();
         let joined = self.pool.joined();
         let wall = self.clock.now().time.since(Time::ZERO);

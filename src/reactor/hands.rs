@@ -11,7 +11,7 @@ use crate::ids::{Generation, WorkerId};
 use crate::pool::{Action, SpawnFault};
 use crate::process::{self, SpawnSpec};
 use crate::report::Hub;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -42,6 +42,8 @@ pub(super) struct Hands {
     pub(super) keeper: Option<Keeper>,
     /// Set when the run is over.
     pub(super) exit: Option<ExitCode>,
+    /// What jobs have left running, by process id, where that is allowed and its worker has ended.
+    pub(super) kept: BTreeSet<u32>,
     /// The list is not wanted any more.
     pub(super) input_dropped: bool,
     children: Vec<Option<Child>>,
@@ -74,6 +76,7 @@ impl Hands {
             echoes: VecDeque::new(),
             keeper: None,
             exit: None,
+            kept: BTreeSet::new(),
             input_dropped: false,
             children: (0..slots).map(|_| None).collect(),
             by_pid: BTreeMap::new(),
@@ -163,7 +166,9 @@ impl Hands {
                 }
             }
             Program::Guarded { argv, env: more, marks_begun } => {
-                args.extend(["guard".into(), "--lifeline".into()]);
+                args.push("guard".into());
+                args.extend(self.launch.keep_leftovers.then(|| "--keep-leftovers".into()));
+                args.push("--lifeline".into());
                 args.push(self.lifeline.read.as_raw_fd().to_string().into());
                 if let Some((fd, place)) = &marks {
                     args.extend([
@@ -208,6 +213,14 @@ impl Hands {
         let target_stopped = || is_guarded && process::children_of(pid).into_iter().any(process::is_stopped);
         let stopped = process::is_stopped(pid) || target_stopped();
         self.echoes.push_back(Echo::Looked { worker, generation, memory, stopped });
+    }
+
+    /// A worker has ended in order: what its jobs have left running is ours now, and lives on where that is allowed.
+    pub(super) fn keep_leftovers(&mut self) {
+        if self.launch.keep_leftovers {
+            let strangers = process::children_of(std::process::id());
+            self.kept.extend(strangers.into_iter().filter(|pid| !self.by_pid.contains_key(pid)));
+        }
     }
 
     /// Whether the kernel has killed processes for want of memory since this was asked last.

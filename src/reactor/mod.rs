@@ -276,6 +276,7 @@ impl Reactor {
                     strays = true;
                 }
                 None => {
+                    self.hands.kept.remove(&death.pid);
                     self.reaper.reap(death.pid);
                     strays = true;
                 }
@@ -296,6 +297,9 @@ impl Reactor {
         self.hands.guests.reopen(&self.hands.poller);
         let _ = child.process.signal_group(libc::SIGKILL);
         self.reaper.reap(death.pid);
+        if death.status == ExitStatus::Code(0) {
+            self.hands.keep_leftovers();
+        }
         if death.status == ExitStatus::Signal(libc::SIGKILL) && self.hands.kernel_was_short() {
             self.pool.handle(now, Event::KernelWasShort { worker, generation });
         }
@@ -305,7 +309,7 @@ impl Reactor {
     /// Children that are no workers were left by workers that are gone: nobody else will end them.
     fn kill_strays(&mut self) {
         for pid in process::children_of(std::process::id()) {
-            if self.hands.worker_of(pid).is_none() {
+            if self.hands.worker_of(pid).is_none() && !self.hands.kept.contains(&pid) {
                 let _ = process::Live::new(pid).signal(libc::SIGKILL);
             }
         }

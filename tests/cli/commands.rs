@@ -182,3 +182,19 @@ fn descriptors_of_the_caller_reach_no_job() {
     // 3 is the directory that ls itself has open.
     assert_eq!(run.run().records()[0]["result"]["stdout"], "0\n1\n2\n3\n");
 }
+
+#[test]
+fn what_jobs_leave_running_lives_on_where_that_is_allowed() {
+    let list = "setsid sleep 987 > /dev/null 2>&1 & echo $!\nsleep 986 & echo $!\ntrue\n";
+    for (flags, lives) in [(&[][..], false), (&["--keep-leftovers"], true)] {
+        let done = Run::json(["-w", "2"]).args(flags).stdin(list).run().expect_code(0);
+        let all = done.by_id();
+        for id in ["1", "2"] {
+            let left = all[id]["result"]["leaked"].as_array().expect("what is left is named");
+            let pid = i32::try_from(left[0]["pid"].as_i64().unwrap()).unwrap();
+            let pid = nix::unistd::Pid::from_raw(pid);
+            assert_eq!(nix::sys::signal::kill(pid, nix::sys::signal::SIGKILL).is_ok(), lives, "{}", all[id]);
+        }
+        assert!(all["3"]["result"].get("leaked").is_none());
+    }
+}

@@ -36,7 +36,10 @@ impl Worker {
             match reap() {
                 Reap::One(reaped) => {
                     // Anything else was adopted: its end is only news for the command that left it behind.
-                    let Some(slot) = self.by_pid.remove(&reaped.pid) else { continue };
+                    let Some(slot) = self.by_pid.remove(&reaped.pid) else {
+                        self.kept.remove(&reaped.pid);
+                        continue;
+                    };
                     if let Some(job) = &mut self.slots[slot].job {
                         job.ended = Some(reaped);
                         self.ending.insert(slot);
@@ -141,6 +144,10 @@ impl Worker {
             Phase::Sweeping { end, .. } => end,
             Phase::Lingering { .. } => {
                 job.leaked = leftover::named(&left);
+                if self.options.keep_leftovers {
+                    self.kept.extend(left.into_iter().map(|pid| pid as i32));
+                    return self.finish(slot);
+                }
                 now + SWEEP_MAX
             }
             Phase::Running | Phase::Stopping { .. } => now + SWEEP_MAX,
@@ -162,11 +169,22 @@ impl Worker {
     fn trees_of(&self, slot: usize) -> Vec<u32> {
         let place = &self.slots[slot];
         let Some(job) = &place.job else { return Vec::new() };
-        let mut roots = left_by(&place.marks(job, self.busy() == 1), |pid| self.by_pid.contains_key(&pid));
+        let mut roots = left_by(&place.marks(job, self.is_alone()), |pid| self.is_other(pid));
         if job.ended.is_none() {
             roots.push(job.pid as u32);
         }
         roots
+    }
+
+    /// Whether a child of ours is a command, or was left by one that was allowed to.
+    fn is_other(&self, pid: i32) -> bool {
+        self.by_pid.contains_key(&pid) || self.kept.contains(&pid)
+    }
+
+    /// Whether all there is belongs to one command. Where commands may leave something, what that starts in turn may come
+    /// to us at any time.
+    fn is_alone(&self) -> bool {
+        self.busy() == 1 && !self.options.keep_leftovers
     }
 
     fn settle_all(&mut self, children: Children) {
@@ -184,7 +202,7 @@ impl Worker {
 
     /// Answers for a command if it has ended and nothing of it is left; otherwise lets the grace begin.
     fn settle(&mut self, slot: usize) {
-        let alone = self.busy() == 1;
+        let alone = self.is_alone();
         let place = &mut self.slots[slot];
         if place.job.as_ref().is_none_or(|job| job.ended.is_none()) {
             return;
@@ -210,7 +228,7 @@ impl Worker {
             return false;
         }
         let trusted = !alone && self.by_pid.len() > SCANNED_MAX;
-        trusted || !may_be_left(&self.slots[slot].marks(job, alone), |pid| self.by_pid.contains_key(&pid))
+        trusted || !may_be_left(&self.slots[slot].marks(job, alone), |pid| self.is_other(pid))
     }
 
     /// Reads to the end what nobody adds to any more.

@@ -20,6 +20,8 @@ pub struct Options {
     pub output_dir: Option<PathBuf>,
     /// Keep outputs over `max_output` in unlinked files until they are released.
     pub spill: bool,
+    /// What commands leave running is named and lives on, as long as the worker ends in order.
+    pub keep_leftovers: bool,
     /// Where the worker writes down what it has begun: a descriptor that it inherits, and the place in it.
     pub marks: Option<(i32, u64)>,
     /// End of file on standard input means that the supervisor is gone: everything is killed at once.
@@ -36,6 +38,7 @@ impl Default for Options {
             output_dir: None,
             spill: false,
             lifeline: false,
+            keep_leftovers: false,
             marks: None,
         }
     }
@@ -73,6 +76,7 @@ impl Options {
                     options.output_dir = Some(dir.into());
                 }
                 b"--marks" => options.marks = Some(marks(value())?),
+                b"--keep-leftovers" if attached.is_none() => options.keep_leftovers = true,
                 b"--spill" if attached.is_none() => options.spill = true,
                 b"--lifeline" if attached.is_none() => options.lifeline = true,
                 _ => return Err(format!("unknown argument {arg:?}; see `supervisor worker --help`")),
@@ -116,6 +120,7 @@ mod tests {
             output_dir: Some("d".into()),
             spill: true,
             lifeline: true,
+            keep_leftovers: false,
             marks: None,
         };
         assert_eq!(options, expected);

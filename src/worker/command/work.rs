@@ -42,6 +42,8 @@ pub(super) struct Worker {
     pub(super) free: Vec<usize>,
     /// Commands that have not been reaped, and their slots.
     pub(super) by_pid: BTreeMap<i32, usize>,
+    /// What commands have left running and were allowed to (`keep_leftovers`), by process id.
+    pub(super) kept: BTreeSet<i32>,
     /// Slots whose command does not simply run: it has ended, or is being ended.
     pub(super) ending: BTreeSet<usize>,
     /// Files without names, until they are released.
@@ -85,6 +87,7 @@ impl Worker {
             slots: Vec::new(),
             free: Vec::new(),
             by_pid: BTreeMap::new(),
+            kept: BTreeSet::new(),
             ending: BTreeSet::new(),
             spilled: BTreeMap::new(),
             waiting: VecDeque::new(),
@@ -102,7 +105,10 @@ impl Worker {
         answer::ready(&mut self.outbox.bytes, std::process::id(), self.options.concurrency);
         loop {
             if let ControlFlow::Break(code) = self.turn() {
-                self.sweep_all();
+                // In order and allowed to: what is left goes to whoever is our parent.
+                if code != 0 || !self.options.keep_leftovers {
+                    self.sweep_all();
+                }
                 return code;
             }
         }

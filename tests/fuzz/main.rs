@@ -76,6 +76,7 @@ impl Dice {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "the seed is the one option of a test run")]
 fn seed() -> u64 {
     let text = std::env::var_os("SIM_SEED").unwrap_or_default();
     text.as_encoded_bytes()

@@ -100,7 +100,7 @@ fn a_killed_guard_takes_its_target_along_and_leaves_the_rest_to_us() {
     run.signal(libc::SIGKILL);
     assert_eq!(run.end(), ExitStatus::Signal(9));
     let found = sweep(&|_| false);
-    assert!(found.iter().filter(|(_, name)| name.ends_with("sleep 1000")).count() >= 3, "{found:?}");
+    assert!(found.iter().filter(|(_, name)| name.contains("sleep")).count() >= 3, "{found:?}");
     assert!(brood.iter().all(|process| !process.is_alive()));
     assert!(children_of(std::process::id()).is_empty());
 }

@@ -8,7 +8,6 @@ use crate::ids::JobId;
 use crate::job::UserId;
 use std::collections::{BTreeMap, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::Write;
 
 /// How many ended jobs are remembered while no job has had `needs`.
 pub(super) const REMEMBERED_ENDED: usize = 100_000;
@@ -154,14 +153,30 @@ fn hash(id: &UserId) -> u64 {
     let mut digits = [0; DIGITS_MAX];
     let text = match id {
         UserId::Number(number) => {
-            let mut rest = &mut digits[..];
-            // There is room for every number.
-            let _ = write!(rest, "{number}");
-            let left = rest.len();
-            &digits[..DIGITS_MAX - left]
+            let (mut at, mut rest) = (DIGITS_MAX, *number);
+            while at == DIGITS_MAX || rest > 0 {
+                at -= 1;
+                digits[at] = b'0' + (rest % 10) as u8;
+                rest /= 10;
+            }
+            &digits[at..]
         }
         UserId::Json(text) => text.as_bytes(),
     };
     text.hash(&mut hasher);
     hasher.finish() & !FAILED
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_is_the_same_id_as_its_text() {
+        for number in [0, 1, 9, 10, 4711, u64::MAX] {
+            let text = UserId::Json(number.to_string().into());
+            assert_eq!(hash(&UserId::Number(number)), hash(&text));
+            assert_ne!(hash(&UserId::Number(number)), hash(&UserId::Json(format!("\"{number}\"").into())));
+        }
+    }
 }

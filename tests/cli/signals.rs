@@ -28,6 +28,7 @@ fn the_second_signal_kills_at_once() {
     let mut run = Run::json(["-w", "1", "--grace", "1000s"]).start();
     run.feed("echo x\ntrap '' TERM INT; echo up; while :; do sleep 1; done\n");
     run.await_lines(1);
+    run.await_grandchild();
     run.signal(libc::SIGTERM);
     run.await_stderr("once more");
     run.signal(libc::SIGTERM);

@@ -32,6 +32,8 @@ pub(crate) enum Deed {
     Probed(Process),
     Looked(Process),
     LookedAround,
+    ShelfTaken(Process),
+    OnShelf(Process),
     StdinBacklog(Process, u32),
     OutputBacklog(u32),
     OutputLost,
@@ -47,6 +49,9 @@ pub(crate) struct Coverage {
     pub(crate) terms: u64,
     pub(crate) abandoned: u64,
     pub(crate) probes: u64,
+    pub(crate) looks: u64,
+    pub(crate) seen_on_shelves: u64,
+    pub(crate) left_on_shelves: u64,
     pub(crate) broken: u64,
     pub(crate) recalls_begun: u64,
     pub(crate) recalls_waiting: u64,
@@ -334,6 +339,16 @@ impl Shell for Outside {
                 self.plan(0, Deed::Looked((worker, generation)));
             }
             Action::LookAround => self.plan(0, Deed::LookedAround),
+            Action::TakeShelf { worker, generation, .. } => {
+                self.ordered((worker, generation), "TakeShelf");
+                self.plan(0, Deed::ShelfTaken((worker, generation)));
+            }
+            Action::LookAtShelf { worker, generation } => {
+                self.coverage.looks += 1;
+                let actor = self.ordered((worker, generation), "LookAtShelf");
+                assert!(actor.has_shelf, "there is a shelf to look at");
+                self.plan(0, Deed::OnShelf((worker, generation)));
+            }
             Action::Emit(record) => {
                 if let Some(spill) = record.spill {
                     // Where its worker lives, it still holds the file.

@@ -143,6 +143,7 @@ impl Reactor {
             }
             self.feed.pump(&mut self.pool, now);
             self.adopt_marks();
+            self.feed.watch(&self.hands.poller);
             self.tell_output(now);
             deadline = finish_turn(&mut self.pool, &mut self.hands);
             self.hands.spawn_some();
@@ -182,6 +183,7 @@ impl Reactor {
                 }
             }
             Ready::Edge => self.wake.clear(),
+            Ready::Input => self.feed.readable(&self.hands.poller),
             Ready::Stdout(worker, generation) => self.read((worker, generation), Stream::Stdout, READ_BYTES, now),
             Ready::Stderr(worker, generation) => self.read((worker, generation), Stream::Stderr, READ_BYTES, now),
             Ready::Stdin(worker, generation) => {

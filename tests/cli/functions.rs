@@ -318,7 +318,7 @@ fn workers_killed_at_random_lose_no_job_and_double_none() {
 /// Answers leave a worker many at a time. Still each job is run once, and only those that kill their worker pay.
 #[test]
 fn a_death_among_many_quick_jobs_costs_the_one_that_ran() {
-    let dir = TempDir::new("logged");
+    let dir = TempDir::new("log-of-jobs");
     let log = dir.path().join("log");
     let list: String = (0..2000).map(|number| format!("[{:?},{number}]\n", log.to_str().unwrap())).collect();
     let done = run("logged", "--python", "logged", &["-w", "2", "-q"], &list).expect_code(1);

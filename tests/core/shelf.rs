@@ -45,6 +45,20 @@ fn a_silent_worker_is_looked_at_ever_more_seldom() {
 }
 
 #[test]
+fn one_who_never_answers_is_looked_at_once_a_second() {
+    let mut t = three_in_flight(|_| {});
+    t.passes(seconds(1));
+    assert_eq!(t.worker(1).looks(), 9, "after 2, 4, 8 … 512 ms");
+    t.passes(seconds(1000));
+    assert_eq!(t.worker(1).looks(), 1000);
+    for name in ["a2", "a3", "a4"] {
+        t.worker(1).answers(name);
+        t.record(name, Status::Ok);
+    }
+    t.ends(ExitCode::Success);
+}
+
+#[test]
 fn a_job_is_not_called_overdue_before_its_answer_was_looked_for() {
     let mut t = three_in_flight(|config| config.timeout = Some(milliseconds(1)));
     t.passes(milliseconds(1));

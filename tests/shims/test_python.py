@@ -30,6 +30,13 @@ class Calling(PythonTest):
         self.assertEqual([a["result"] for a in answers], [i + 10 for i in range(300)])
         self.assertEqual(w.finish(), (0, []))
 
+    def test_a_number_too_long_to_be_told_fails_its_job_alone(self):
+        w = self.start("def huge(): return 10 ** 5000\ndef inc(x): return x + 1\n")
+        answer, _ = w.call("huge")
+        if sys.version_info >= (3, 11):
+            self.assertIn("is no JSON", answer["error"]["message"])
+        self.assertEqual(w.result("inc", 1), 2)
+
     def test_text_ids_come_back_as_given(self):
         w = self.start("def f(x): return x\n")
         w.send(w.request("f", ["ü"], id='a"1'))

@@ -225,6 +225,13 @@ impl Outside {
         self.plan_reading(process);
     }
 
+    fn look_at_shelf(&mut self, process: Process) {
+        self.coverage.looks += 1;
+        let actor = self.ordered(process, "LookAtShelf");
+        assert!(actor.has_shelf, "there is a shelf to look at");
+        self.plan(0, Deed::OnShelf(process));
+    }
+
     fn kill(&mut self, process: Process) {
         self.coverage.kills += 1;
         let actor = self.ordered(process, "Kill");
@@ -343,12 +350,7 @@ impl Shell for Outside {
                 self.ordered((worker, generation), "TakeShelf");
                 self.plan(0, Deed::ShelfTaken((worker, generation)));
             }
-            Action::LookAtShelf { worker, generation } => {
-                self.coverage.looks += 1;
-                let actor = self.ordered((worker, generation), "LookAtShelf");
-                assert!(actor.has_shelf, "there is a shelf to look at");
-                self.plan(0, Deed::OnShelf((worker, generation)));
-            }
+            Action::LookAtShelf { worker, generation } => self.look_at_shelf((worker, generation)),
             Action::Emit(record) => {
                 if let Some(spill) = record.spill {
                     // Where its worker lives, it still holds the file.

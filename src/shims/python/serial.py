@@ -110,17 +110,16 @@ class Serial(Worker):
                 continue
             if channel.forked:
                 os._exit(0)
-            if kind is int and type(job) is int:
-                data = b'{"jsonrpc":"2.0","id":%d,"result":%d}\n' % (job, result)
-            else:
-                try:
-                    data = b'{"jsonrpc":"2.0","id":%d,"result":%s}\n' % (job, result_json(result).encode())
-                except BaseException as error:
-                    self.answer_unusual(job, result)
-                    continue
+            try:
                 if type(job) is not int:
-                    self.answer_unusual(job, result)
-                    continue
+                    raise TypeError
+                if kind is int:
+                    data = b'{"jsonrpc":"2.0","id":%d,"result":%d}\n' % (job, result)
+                else:
+                    data = b'{"jsonrpc":"2.0","id":%d,"result":%s}\n' % (job, result_json(result).encode())
+            except BaseException:
+                self.answer_unusual(job, result)
+                continue
             if printed or lseek(capture, 0, 2) != channel.taken:
                 channel.deliver()
             turn.mine = True

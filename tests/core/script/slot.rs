@@ -159,6 +159,11 @@ impl Slot<'_> {
         self
     }
 
+    /// How often it was looked at since that was last mentioned.
+    pub(crate) fn looks(&mut self) -> usize {
+        std::iter::from_fn(|| self.takes(|action| matches!(action, Action::LookAtShelf { .. })).then_some(())).count()
+    }
+
     /// Its standard input is closed.
     pub(crate) fn hangs_up(&mut self) -> &mut Self {
         let order = self.takes(|action| matches!(action, Action::CloseStdin { .. }));

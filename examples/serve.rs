@@ -23,7 +23,7 @@ fn main() -> std::io::Result<()> {
         .function("divide", |(a, b): (i64, i64)| Ok::<_, Failure>(a / b))
         .function("exit", |(code,): (i32,)| -> Result<(), Failure> { exit(code) })
         .function("abort", |()| -> Result<(), Failure> { std::process::abort() })
-        .function("kill", |()| Ok::<_, Failure>(kill()))
+        .function("kill", |()| -> Result<(), Failure> { kill() })
         .function_with("say", |context, (text,): (String,)| {
             context.print(&text);
             Ok::<_, Failure>(())
@@ -40,8 +40,8 @@ fn main() -> std::io::Result<()> {
 }
 
 /// Nobody can catch this; what was finished before stays finished all the same.
-fn kill() {
-    nix::sys::signal::raise(nix::sys::signal::Signal::SIGKILL).expect("it can be sent to oneself");
+fn kill() -> Result<(), Failure> {
+    nix::sys::signal::raise(nix::sys::signal::Signal::SIGKILL).map_err(Failure::from)
 }
 
 /// A function may end the process; what was finished before stays finished.

@@ -3,8 +3,9 @@
 
     benches/side_by_side.py [--rounds N] [--jobs N] [--only NAME] [--write]
 
---write puts the table into docs/performance.md, between its two marks. Peers are installed when they are missing: xargs
-and GNU parallel from Debian's packages, rust-parallel with cargo. Wall times swing with whatever else the machine does;
+--write puts the tables into docs/performance.md, between its two marks. Peers are
+installed when they are missing: xargs and GNU parallel from Debian's packages, rust-parallel with cargo, workerpool with
+npm, joblib, mpire and pebble with pip. Wall times swing with whatever else the machine does;
 the CPU time a job costs (user and system, of the program and all it started) holds better, so both are shown."""
 
 import argparse
@@ -21,17 +22,32 @@ import time
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PEERS = os.path.join(ROOT, "target", "peers")
 SUPERVISOR = os.path.join(ROOT, "target", "release", "supervisor")
+SERVE = os.path.join(ROOT, "target", "release", "examples", "serve")
+RELAY = os.path.join(ROOT, "benches", "relay.py")
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 
 POOL = """
 import sys, multiprocessing as mp, concurrent.futures as cf
-sys.path.insert(0, {here!r})
+sys.path[:0] = [{here!r}, {here!r} + "/python"]
 from bench_tasks import inc
 kind, jobs = sys.argv[1], int(sys.argv[2])
 if __name__ == "__main__":
     if kind == "executor":
         with cf.ProcessPoolExecutor(2) as pool:
             futures = [pool.submit(inc, n) for n in range(jobs)]
+            total = sum(f.result() for f in futures)
+    elif kind == "joblib":
+        import joblib
+        with joblib.Parallel(n_jobs=2) as parallel:
+            total = sum(parallel(joblib.delayed(inc)(n) for n in range(jobs)))
+    elif kind == "mpire":
+        import mpire
+        with mpire.WorkerPool(2) as pool:
+            total = sum(pool.imap_unordered(inc, range(jobs), iterable_len=jobs, chunk_size=1))
+    elif kind == "pebble":
+        import pebble
+        with pebble.ProcessPool(2) as pool:
+            futures = [pool.submit(inc, None, n) for n in range(jobs)]
             total = sum(f.result() for f in futures)
     else:
         with mp.Pool(2) as pool:
@@ -40,6 +56,18 @@ if __name__ == "__main__":
             else:
                 total = sum(pool.map(inc, range(jobs)))
     assert total == jobs * (jobs + 1) // 2
+"""
+
+
+WORKERPOOL = """
+const workerpool = require("workerpool");
+const pool = workerpool.pool({ maxWorkers: 2, minWorkers: 2, workerType: "process" });
+const jobs = Number(process.argv[2]);
+const inc = (x) => x + 1;
+Promise.all(Array.from({ length: jobs }, (_, n) => pool.exec(inc, [n]))).then((results) => {
+  if (results.reduce((a, b) => a + b, 0) !== (jobs * (jobs + 1)) / 2) process.exit(1);
+  return pool.terminate();
+});
 """
 
 
@@ -58,6 +86,17 @@ def install():
         tasks.write("def inc(x):\n    return x + 1\n")
     with open(os.path.join(PEERS, "pool.py"), "w") as pool:
         pool.write(POOL.format(here=PEERS))
+    with open(os.path.join(PEERS, "bench_tasks.mjs"), "w") as tasks:
+        tasks.write("export function inc(x) { return x + 1; }\n")
+    with open(os.path.join(PEERS, "workerpool.cjs"), "w") as script:
+        script.write(WORKERPOOL)
+    subprocess.run(["cargo", "build", "--release", "--quiet", "--example", "serve"], cwd=ROOT, check=True)
+    if shutil.which("npm") and not os.path.exists(os.path.join(PEERS, "node_modules", "workerpool")):
+        subprocess.run(["npm", "install", "--silent", "--prefix", PEERS, "workerpool"], check=False)
+    python = os.path.join(PEERS, "python")
+    if not os.path.exists(python):
+        command = [sys.executable, "-m", "pip", "install", "--quiet", "--target", python, "joblib", "mpire", "pebble"]
+        subprocess.run(command, check=False)
 
 
 def workloads(jobs):
@@ -93,12 +132,61 @@ def workloads(jobs):
             ("GNU parallel -j2", ["parallel", "-j2"], echo),
         ]),
         "Python x + 1": (calls, [
-            ("supervisor --python", spawn + ["--json", "--python", tasks], params),
+            ("supervisor --python", spawn + ["--json", "--python-bin", sys.executable, "--python", tasks], params),
             ("Pool.imap_unordered(1)", pool + ["imap", str(calls)], b""),
             ("Pool.map", pool + ["map", str(calls)], b""),
             ("ProcessPoolExecutor.submit", pool + ["executor", str(calls)], b""),
+        ] + [(peer, pool + [peer, str(calls)], b"") for peer in ("joblib", "mpire", "pebble") if has(peer)]),
+        "Node x + 1": (calls, [
+            ("supervisor --node", spawn + ["--json", "--node", os.path.join(PEERS, "bench_tasks.mjs") + ":inc"], params),
+            ("workerpool, processes", ["node", os.path.join(PEERS, "workerpool.cjs"), str(calls)], b""),
+        ]),
+        "Rust worker x + 1": (calls * 5, [
+            ("bare relay (limit)", [sys.executable, RELAY, SERVE], requests(calls * 5)),
+            ("supervisor --worker", spawn + ["--json", "--worker", SERVE], methods(calls * 5)),
         ]),
     }
+
+
+def requests(count):
+    return b"".join(b'{"jsonrpc":"2.0","id":%d,"method":"add_one","params":[%d]}\n' % (n, n) for n in range(count))
+
+
+def methods(count):
+    return b"".join(b'{"method":"add_one","params":[%d]}\n' % n for n in range(count))
+
+
+def has(peer):
+    """Whether a Python package could be installed."""
+    return os.path.exists(os.path.join(PEERS, "python", peer))
+
+
+def one_at_a_time(rounds):
+    """Rows of the second table: a call is written, its record waited for, then the next."""
+    calls, shim = 5000, os.path.join(PEERS, "ping.py")
+    with open(shim, "w") as file:
+        file.write("import json, sys\nfor line in sys.stdin:\n    call = json.loads(line)\n"
+                   "    print(json.dumps({'jsonrpc': '2.0', 'id': call['id'], 'result': call['params'][0] + 1}), flush=True)\n")
+    spawn = [SUPERVISOR, "spawn", "-q", "-w", "1", "--json"]
+    python = ["--python", os.path.join(PEERS, "bench_tasks.py") + ":inc", "--python-bin", sys.executable]
+    rows = {
+        "Rust": [("bare ping-pong (limit)", [SERVE], requests(100)),
+                 ("supervisor --worker", spawn + ["--worker", SERVE], methods(100))],
+        "Python": [("bare ping-pong (limit)", [sys.executable, shim], requests(100)),
+                   ("supervisor --python", spawn + python, b"".join(b"[%d]\n" % n for n in range(100)))],
+    }
+    for language, programs in rows.items():
+        spans = {name: [] for name, _, _ in programs}
+        for _ in range(rounds):
+            for name, argv, lines in programs:
+                print("one at a time: %s, %s" % (language, name), file=sys.stderr)
+                command = [sys.executable, RELAY, "--ping", str(calls)] + argv
+                done = subprocess.run(command, input=lines, stdout=subprocess.PIPE, check=True)
+                spans[name].append([float(word) for word in done.stdout.split()])
+        limit = statistics.median(p50 for p50, _ in spans[programs[0][0]])
+        for name in spans:
+            p50, p99 = (statistics.median(column) for column in zip(*spans[name]))
+            yield "| one call at a time, %s | %s | %.1f | %.1f | %.2f |" % (language, name, p50, p99, p50 / limit)
 
 
 def measure(argv, stdin):
@@ -158,6 +246,9 @@ def main():
         "| --- | --- | --- | --- | --- |",
     ]
     table = "\n".join(head + run(options) + beyond_rate.table(SUPERVISOR, options.rounds, options.only))
+    if not options.only or options.only in "one at a time":
+        rows = list(one_at_a_time(options.rounds))
+        table += "\n\n| work | program | p50 µs | p99 µs | times the limit |\n| --- | --- | --- | --- | --- |\n" + "\n".join(rows)
     print(table)
     if options.write:
         path = os.path.join(ROOT, "docs", "performance.md")

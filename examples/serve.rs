@@ -23,6 +23,7 @@ fn main() -> std::io::Result<()> {
         .function("divide", |(a, b): (i64, i64)| Ok::<_, Failure>(a / b))
         .function("exit", |(code,): (i32,)| -> Result<(), Failure> { exit(code) })
         .function("abort", |()| -> Result<(), Failure> { std::process::abort() })
+        .function("kill", |()| -> Result<(), Failure> { kill() })
         .function_with("say", |context, (text,): (String,)| {
             context.print(&text);
             Ok::<_, Failure>(())
@@ -36,6 +37,11 @@ fn main() -> std::io::Result<()> {
             Ok::<_, Failure>(next)
         })
         .run()
+}
+
+/// Nobody can catch this; what was finished before stays finished all the same.
+fn kill() -> Result<(), Failure> {
+    nix::sys::signal::raise(nix::sys::signal::Signal::SIGKILL).map_err(Failure::from)
 }
 
 /// A function may end the process; what was finished before stays finished.

@@ -16,6 +16,11 @@ fn the_python_shim() {
 }
 
 #[test]
+fn the_shelf_of_the_python_shim() {
+    run("test_shelf.py");
+}
+
+#[test]
 fn the_node_shim() {
     run("test_node.py");
 }

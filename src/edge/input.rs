@@ -1,7 +1,9 @@
-//! The job list's bytes. Owns the thread that blocks in read(2) and the two chunks between it and the
-//! reactor; never looks at what it reads.
+//! The job list's bytes. Owns the reading: without waiting where that can be had (pipes, sockets), otherwise the thread
+//! that blocks in read(2) and the two chunks between it and the reactor; never looks at what it reads.
 
+use super::now::Kind;
 use super::{Wake, fault_text, thread};
+use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
@@ -45,43 +47,135 @@ pub enum InputEvent {
 /// The job list as a stream of chunks.
 ///
 /// A chunk that is not taken holds back the next read, and so the writer of the list. After a pause the
-/// reactor has to ask for what is there already: the bell rings for what is new only.
+/// reactor has to ask for what is there already: the bell rings, or the descriptor becomes readable, for what is new only.
 #[derive(Debug)]
 pub struct Input {
-    events: Receiver<InputEvent>,
-    used: SyncSender<Chunk>,
+    way: Way,
     wake: Wake,
+}
+
+/// How bytes come in.
+#[derive(Debug)]
+enum Way {
+    /// By a thread that blocks in read(2).
+    Thread { events: Receiver<InputEvent>, used: SyncSender<Chunk> },
+    /// By reads that do not wait, of a descriptor which the reactor polls.
+    Direct { source: OwnedFd, kind: Kind, spare: Option<Chunk>, is_readable: bool },
+    /// Nothing more will come; why, if that is still to be told.
+    Ended { untold: Option<String> },
 }
 
 impl Input {
     /// Starts reading `source`, which is read with read(2) as it is; `wake` rings when there is something to take.
     pub fn start(source: OwnedFd, wake: Wake) -> io::Result<Self> {
+        let way = match Kind::of(&source) {
+            Some(kind) => Way::Direct { source, kind, spare: None, is_readable: true },
+            None => Way::threaded(source, &wake)?,
+        };
+        Ok(Input { way, wake })
+    }
+
+    /// What is there now; never waits.
+    pub fn try_next(&mut self) -> InputEvent {
+        match &mut self.way {
+            Way::Thread { events, .. } => match events.try_recv() {
+                Ok(event) => event,
+                Err(TryRecvError::Empty | TryRecvError::Disconnected) => InputEvent::Nothing,
+            },
+            Way::Direct { .. } => self.read_now(),
+            Way::Ended { untold } => untold.take().map_or(InputEvent::Nothing, InputEvent::Failed),
+        }
+    }
+
+    fn read_now(&mut self) -> InputEvent {
+        let Way::Direct { source, kind, spare, is_readable } = &mut self.way else { return InputEvent::Nothing };
+        if !std::mem::replace(is_readable, false) {
+            return InputEvent::Nothing;
+        }
+        let mut chunk = spare.take().unwrap_or_else(Chunk::empty);
+        let event = match kind.read(&*source, &mut chunk.buffer) {
+            Ok(0) => InputEvent::End,
+            Ok(length) => {
+                // A short read has emptied it, and what comes later makes it readable anew.
+                *is_readable = length == chunk.buffer.len();
+                chunk.length = length;
+                return InputEvent::Chunk(chunk);
+            }
+            Err(Errno::EAGAIN | Errno::EINTR) => {
+                *spare = Some(chunk);
+                return InputEvent::Nothing;
+            }
+            Err(Errno::EOPNOTSUPP | Errno::ENOSYS | Errno::EPERM) => {
+                self.use_thread();
+                return InputEvent::Nothing;
+            }
+            Err(errno) => InputEvent::Failed(fault_text(&errno.into())),
+        };
+        self.way = Way::Ended { untold: None };
+        event
+    }
+
+    /// It cannot be read without waiting, or not be polled: from now on a thread waits, and rings.
+    pub fn use_thread(&mut self) {
+        match std::mem::replace(&mut self.way, Way::Ended { untold: None }) {
+            Way::Direct { source, .. } => {
+                self.way = Way::threaded(source, &self.wake).unwrap_or_else(|error| {
+                    self.wake.ring();
+                    Way::Ended { untold: Some(fault_text(&error)) }
+                });
+            }
+            way => self.way = way,
+        }
+    }
+
+    /// The descriptor to be polled for what is new, where no bell rings.
+    pub fn poll_fd(&self) -> Option<BorrowedFd<'_>> {
+        match &self.way {
+            Way::Direct { source, .. } => Some(source.as_fd()),
+            Way::Thread { .. } | Way::Ended { .. } => None,
+        }
+    }
+
+    /// The descriptor has become readable. Whether that was known: then nobody wants to read at the moment, and it should
+    /// not be polled until [`Input::try_next`] has found nothing.
+    pub fn readable(&mut self) -> bool {
+        match &mut self.way {
+            Way::Direct { is_readable, .. } => std::mem::replace(is_readable, true),
+            Way::Thread { .. } | Way::Ended { .. } => false,
+        }
+    }
+
+    /// Returns the memory of a chunk for the next read.
+    pub fn give_back(&mut self, chunk: Chunk) {
+        match &mut self.way {
+            // When the thread has ended or holds enough, the memory goes the usual way.
+            Way::Thread { used, .. } => drop(used.try_send(chunk)),
+            Way::Direct { spare, .. } => *spare = Some(chunk),
+            Way::Ended { .. } => {}
+        }
+    }
+
+    /// The descriptor to poll: that of the bell given at the start.
+    pub fn wake_fd(&self) -> BorrowedFd<'_> {
+        self.wake.as_fd()
+    }
+}
+
+impl Way {
+    fn threaded(source: OwnedFd, wake: &Wake) -> io::Result<Self> {
         let (events_in, events) = sync_channel(CHUNKS_AHEAD);
         let (used, used_out) = sync_channel(CHUNKS_AHEAD + 1);
         let bell = wake.clone();
         thread::start("input", move || {
             Reader { source: File::from(source), events: events_in, used: used_out, wake: bell }.run();
         })?;
-        Ok(Input { events, used, wake })
+        Ok(Way::Thread { events, used })
     }
+}
 
-    /// What is there now; never waits.
-    pub fn try_next(&mut self) -> InputEvent {
-        match self.events.try_recv() {
-            Ok(event) => event,
-            Err(TryRecvError::Empty | TryRecvError::Disconnected) => InputEvent::Nothing,
-        }
-    }
-
-    /// Returns the memory of a chunk for the next read.
-    pub fn give_back(&mut self, chunk: Chunk) {
-        // When the thread has ended or holds enough, the memory goes the usual way.
-        let _ = self.used.try_send(chunk);
-    }
-
-    /// The descriptor to poll: that of the bell given at the start.
-    pub fn wake_fd(&self) -> BorrowedFd<'_> {
-        self.wake.as_fd()
+impl Chunk {
+    fn empty() -> Self {
+        Chunk { buffer: vec![0; CHUNK_BYTES].into(), length: 0 }
     }
 }
 
@@ -110,8 +204,7 @@ impl Reader {
     }
 
     fn read_chunk(&mut self) -> InputEvent {
-        let mut chunk =
-            self.used.try_recv().unwrap_or_else(|_| Chunk { buffer: vec![0; CHUNK_BYTES].into(), length: 0 });
+        let mut chunk = self.used.try_recv().unwrap_or_else(|_| Chunk::empty());
         loop {
             match self.source.read(&mut chunk.buffer) {
                 Ok(0) => return InputEvent::End,
@@ -145,7 +238,14 @@ mod tests {
     fn next(input: &mut Input, wake: &Wake) -> InputEvent {
         loop {
             match input.try_next() {
-                InputEvent::Nothing => wait_for(wake),
+                InputEvent::Nothing => match input.poll_fd() {
+                    Some(fd) => {
+                        let mut polled = [PollFd::new(fd, PollFlags::POLLIN)];
+                        assert_eq!(poll(&mut polled, PollTimeout::from(10_000u16)), Ok(1), "nothing comes");
+                        input.readable();
+                    }
+                    None => wait_for(wake),
+                },
                 event => return event,
             }
         }

@@ -3,13 +3,15 @@
 //! given must not be made non-blocking (the flag would be shared with the shell and our siblings).
 //!
 //! They decide nothing: they know neither jobs nor records. Each tells the reactor through a [`Wake`]
-//! that something has changed, and the reactor asks what. Nothing outside sees that there is a thread, so
-//! that a direct path (a pipe that can be polled) may replace one.
+//! that something has changed, and the reactor asks what. Nothing outside sees that there is a thread, and
+//! where a pipe or socket can be used without waiting ([`now`]), the reactor's own thread moves the bytes: a
+//! job then passes no other thread on its way.
 
 mod copy;
 mod durable;
 mod fault;
 mod input;
+mod now;
 mod output;
 mod standard;
 mod thread;

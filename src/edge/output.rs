@@ -1,8 +1,10 @@
 //! The way out for bytes: results to standard output, messages to standard error. Owns the queue between
 //! the reactor and the writing thread; never blocks the reactor and never looks at what it writes.
 
-use super::writer::Writer;
+use super::now::Kind;
+use super::writer::{PIPE_WHOLE_BYTES, Writer};
 use super::{Wake, thread};
+use nix::errno::Errno;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
@@ -77,20 +79,23 @@ pub struct Output {
     shared: Arc<Shared>,
     /// The descriptor until the first push starts the thread.
     idle: Option<OwnedFd>,
+    /// The descriptor again, as long as it can be written to without waiting.
+    direct: Option<(OwnedFd, Kind)>,
 }
 
 impl Output {
     /// Takes over `fd`; `wake` rings when the backlog falls below [`LOW_WATER_BYTES`], when writing fails,
     /// and, once [`Output::close`] was called, when everything is written. Nothing runs until the first push.
     pub fn start(fd: OwnedFd, wake: Wake) -> Self {
-        Output { shared: Arc::new(Shared::new(wake)), idle: Some(fd) }
+        let direct = Kind::of(&fd).and_then(|kind| Some((fd.try_clone().ok()?, kind)));
+        Output { shared: Arc::new(Shared::new(wake)), idle: Some(fd), direct }
     }
 
     /// An output that has failed before it began: its descriptor was closed.
     pub fn lost(error: &io::Error, wake: Wake) -> Self {
         let shared = Shared::new(wake);
         shared.fail(error);
-        Output { shared: Arc::new(shared), idle: None }
+        Output { shared: Arc::new(shared), idle: None, direct: None }
     }
 
     /// Hands over a piece; never waits.
@@ -101,8 +106,34 @@ impl Output {
         if self.shared.is_failed() {
             return;
         }
-        self.shared.push(piece);
-        self.prepare();
+        let rest = match piece {
+            Piece::Bytes(bytes) => self.write_now(bytes),
+            piece => Some(piece),
+        };
+        if let Some(rest) = rest {
+            self.shared.push(rest);
+            self.prepare();
+        }
+    }
+
+    /// Writes a few bytes on the spot if nothing waits before them and there is room; what is left has to be pushed.
+    /// Not more than a pipe takes whole or not at all, so that no line of it is torn.
+    fn write_now(&mut self, mut bytes: Vec<u8>) -> Option<Piece> {
+        if let Some((fd, kind)) =
+            self.direct.as_ref().filter(|_| bytes.len() <= PIPE_WHOLE_BYTES && self.backlog() == 0)
+        {
+            match kind.write(fd, &bytes) {
+                Ok(written) if written == bytes.len() => {
+                    self.shared.keep(bytes);
+                    return None;
+                }
+                Ok(written) => drop(bytes.drain(..written)),
+                Err(Errno::EAGAIN | Errno::EINTR) => {}
+                // Not here, or the reader is gone: the thread finds out, and tells.
+                Err(_) => self.direct = None,
+            }
+        }
+        Some(Piece::Bytes(bytes))
     }
 
     /// Starts the thread now rather than with the first push: before workers take what processes and threads there may be.
@@ -244,8 +275,12 @@ impl Shared {
     }
 
     /// A piece of memory is wholly written: its buffer is kept for reuse.
-    pub(super) fn recycle(&self, mut buffer: Vec<u8>) {
+    pub(super) fn recycle(&self, buffer: Vec<u8>) {
         self.memory.fetch_sub(buffer.len(), Ordering::SeqCst);
+        self.keep(buffer);
+    }
+
+    fn keep(&self, mut buffer: Vec<u8>) {
         buffer.clear();
         let mut queue = self.lock();
         if queue.spares.len() < SPARE_BUFFERS && buffer.capacity() <= SPARE_BUFFER_BYTES {

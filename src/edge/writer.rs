@@ -12,7 +12,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Arc;
 
 /// Up to this size a write to a pipe is all or nothing (pipe(7), `PIPE_BUF`).
-const PIPE_WHOLE_BYTES: usize = libc::PIPE_BUF;
+pub(super) const PIPE_WHOLE_BYTES: usize = libc::PIPE_BUF;
 
 /// Most bytes of one write: the backlog is told that often, however large a piece is.
 const WRITE_BYTES_MAX: usize = 128 * 1024;

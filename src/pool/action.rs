@@ -3,6 +3,7 @@
 use crate::exit::ExitCode;
 use crate::ids::{Generation, JobId, WorkerId};
 use crate::job::Fingerprint;
+use crate::protocol::ShelfPlace;
 use crate::record::Record;
 use crate::status::ExitStatus;
 
@@ -71,6 +72,26 @@ pub enum Action {
     },
     /// Look how much memory the machine has to give; answer with `MemoryAvailable`.
     LookAround,
+    /// Open the memory in which a worker holds answers back; answer with `ShelfTaken` when that worked.
+    TakeShelf {
+        /// The slot.
+        worker: WorkerId,
+        /// The generation.
+        generation: Generation,
+        /// The process that has it open.
+        pid: u32,
+        /// Where it is.
+        shelf: ShelfPlace,
+        /// How many bytes of the worker's output came before what the shelf counts.
+        from: u64,
+    },
+    /// Look whether a worker holds answers back; hand them in as `Output`, and drop them when they come again.
+    LookAtShelf {
+        /// The slot.
+        worker: WorkerId,
+        /// The generation.
+        generation: Generation,
+    },
     /// Send something to a guest.
     SendGuest {
         /// The connection.
@@ -102,6 +123,8 @@ impl Action {
             | Action::Terminate { worker, generation }
             | Action::Kill { worker, generation }
             | Action::Look { worker, generation, .. }
+            | Action::TakeShelf { worker, generation, .. }
+            | Action::LookAtShelf { worker, generation }
             | Action::Probe { worker, generation } => Some((worker, generation)),
             // A slot that is to be filled has no process yet; the others name none.
             Action::Spawn { .. }

@@ -84,6 +84,7 @@ impl Pool {
             };
             expect(worker.timer, timer);
             expect(worker.recall_at, Timer::Recall(worker.id, worker.generation));
+            expect(worker.shelf_at, Timer::Shelf(worker.id, worker.generation));
             for (wire_id, flight) in worker.flights.iter() {
                 expect(flight.deadline, Timer::Flight(worker.id, worker.generation, wire_id));
             }

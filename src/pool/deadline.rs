@@ -14,6 +14,8 @@ pub(super) enum Timer {
     Worker(WorkerId, Generation),
     /// Look whether followers of a long job should be called back.
     Recall(WorkerId, Generation),
+    /// Look whether a silent worker holds answers back.
+    Shelf(WorkerId, Generation),
     /// A failed job's delay before its next attempt is over.
     Retry(JobKey),
     /// A slot may be filled again.

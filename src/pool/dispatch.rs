@@ -124,6 +124,7 @@ impl Pool {
         self.open_requests += 1;
         self.hand_locks_over(key, id, generation, wire_id);
         self.begin_flights(id);
+        self.plan_shelf(id);
         self.offer(id);
     }
 

@@ -93,6 +93,13 @@ pub enum Event<'a> {
         /// Bytes it has not read, those that still wait for room in its pipe included.
         bytes: usize,
     },
+    /// The memory in which a worker holds answers back is open: [`super::Action::TakeShelf`] has succeeded.
+    ShelfTaken {
+        /// Its slot.
+        worker: WorkerId,
+        /// Its generation.
+        generation: Generation,
+    },
     /// So many bytes for this worker wait because its pipe is full; 0 when it has taken all.
     StdinBacklog {
         /// Its slot.

@@ -19,6 +19,8 @@ pub(super) struct Flight {
     pub(super) begun: Option<Now>,
     /// When its attempt must have ended, or, once cancelled, when the worker must have answered.
     pub(super) deadline: Option<Time>,
+    /// Its answer was looked for on the worker's shelf when the deadline came.
+    pub(super) looked_for: bool,
     /// Whether the worker was asked to stop it, and why.
     pub(super) cancel: Option<Cancel>,
     /// What the function has printed, and where it was stuck; for most jobs nothing.
@@ -66,7 +68,15 @@ impl Flights {
     /// Adds the newest request.
     pub(super) fn push(&mut self, job: JobKey) -> u64 {
         let id = self.next_id();
-        let flight = Flight { job: Some(job), end_offset: 0, begun: None, deadline: None, cancel: None, said: None };
+        let flight = Flight {
+            job: Some(job),
+            end_offset: 0,
+            begun: None,
+            deadline: None,
+            looked_for: false,
+            cancel: None,
+            said: None,
+        };
         self.slots.push_back(Some(flight));
         self.open += 1;
         id

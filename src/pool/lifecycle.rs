@@ -48,6 +48,7 @@ impl Pool {
         let worker = &mut self.workers[id.index()];
         self.deadlines.clear(&mut worker.timer, Timer::Worker(id, worker.generation));
         self.deadlines.clear(&mut worker.recall_at, Timer::Recall(id, worker.generation));
+        self.deadlines.clear(&mut worker.shelf_at, Timer::Shelf(id, worker.generation));
     }
 
     /// Moves on from being started, to whatever comes next.
@@ -353,6 +354,9 @@ impl Pool {
         flight.deadline = None;
         if flight.cancel >= Some(Cancel::Timeout) {
             self.give_flight_up(id, wire_id);
+            return;
+        }
+        if self.look_on_shelf_first(id, wire_id) {
             return;
         }
         self.cancel_flight(id, wire_id, Cancel::Timeout);

@@ -21,6 +21,7 @@
 //! | `queue`, `needs`, `order` | which job is next; who waits for whom; records in the order of the list |
 //! | `worker`, `flight` | a slot, its process, the requests open there, and which of them are begun |
 //! | `accept`, `dispatch`, `receive`, `judge`, `outcome` | the way of a job: in, to a worker, its answer, what that means, its record |
+//! | `shelf` | answers that a worker holds back: when they are looked for |
 //! | `shared`, `serving` | locks, values, queues and the like, asked for by workers; released when their holder ends |
 //! | `guests` | processes inside the run that are no workers and ask for locks |
 //! | `lifecycle`, `restart` | the way of a worker: start, ready, drain, death; restart intensity |
@@ -50,6 +51,7 @@ mod request;
 mod restart;
 mod serving;
 mod shared;
+mod shelf;
 mod stats;
 mod stop;
 mod watch;
@@ -236,6 +238,9 @@ impl Pool {
             Event::KernelWasShort { worker, generation } => {
                 self.if_current(worker, generation, |pool| pool.kernel_was_short(worker));
             }
+            Event::ShelfTaken { worker, generation } => {
+                self.if_current(worker, generation, |pool| pool.shelf_taken(worker));
+            }
             Event::StdinBacklog { worker, generation, bytes } => self.if_current(worker, generation, |pool| {
                 pool.workers[worker.index()].backlog = bytes;
                 pool.offer(worker);
@@ -311,6 +316,10 @@ impl Pool {
                     debug_assert_eq!(self.workers[worker.index()].generation, generation);
                     self.workers[worker.index()].timer = None;
                     self.worker_overdue(worker);
+                }
+                Timer::Shelf(worker, _) => {
+                    self.workers[worker.index()].shelf_at = None;
+                    self.shelf_due(worker);
                 }
                 Timer::Recall(worker, _) => {
                     self.workers[worker.index()].recall_at = None;

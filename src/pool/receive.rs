@@ -21,10 +21,13 @@ impl Pool {
     pub(super) fn receive(&mut self, id: WorkerId, bytes: &[u8]) {
         let mut input = bytes;
         let mut answered = 0;
+        let before = self.workers[id.index()].received;
         // The decoder is taken out so that lines can be borrowed from it while the pool changes.
         let mut decoder = std::mem::replace(&mut self.workers[id.index()].decoder, LineDecoder::new(0));
         while !self.workers[id.index()].deaf {
-            match decoder.next(&mut input) {
+            let line = decoder.next(&mut input);
+            self.workers[id.index()].received = before + (bytes.len() - input.len()) as u64;
+            match line {
                 Some(Ok(line)) => answered += u64::from(self.receive_line(id, line)),
                 Some(Err(too_long)) => {
                     let message = format!("sent a line of more than {} bytes (--max-message)", self.config.max_message);
@@ -47,6 +50,7 @@ impl Pool {
         worker.prefetch.observe(answered, now.since(worker.last_progress));
         worker.last_progress = now;
         worker.alone = false;
+        self.shelf_sooner(id);
         self.drain_if_worn_out(id);
         self.kill_if_useless(id);
         self.offer(id);
@@ -300,6 +304,9 @@ impl Pool {
         worker.shown_pid = params.pid.unwrap_or(worker.pid);
         if worker.state == State::Starting {
             self.begin_initialising(id);
+        }
+        if let Some(shelf) = params.shelf {
+            self.take_shelf(id, shelf);
         }
         self.offer(id);
     }

@@ -104,6 +104,12 @@ pub(super) struct Worker {
     pub(super) batch_from: Option<u64>,
     /// Bytes sent so far, `outgoing` not counted.
     pub(super) sent: u64,
+    /// Bytes of its output taken in so far.
+    pub(super) received: u64,
+    /// It may hold answers back where the shell can see them ([`super::shelf`]).
+    pub(super) has_shelf: bool,
+    /// Deadline of [`super::deadline::Timer::Shelf`].
+    pub(super) shelf_at: Option<Time>,
     /// Bytes that wait because its pipe is full.
     pub(super) backlog: usize,
     /// The end of what it wrote to standard error.
@@ -153,6 +159,9 @@ impl Worker {
             outgoing: Vec::new(),
             batch_from: None,
             sent: 0,
+            received: 0,
+            has_shelf: false,
+            shelf_at: None,
             backlog: 0,
             stderr_tail: Vec::new(),
             prefetch: Prefetch::default(),
@@ -168,6 +177,7 @@ impl Worker {
     /// The slot as it is before a new process: a new generation, nothing known of it, except how long jobs take.
     pub(super) fn renew(&mut self, line_bytes_max: usize) {
         assert!(self.flights.open() == 0 && self.timer.is_none() && self.recall_at.is_none() && self.offered.is_none());
+        assert!(self.shelf_at.is_none());
         let fresh = Worker::new(self.id, line_bytes_max);
         let generation = Generation(self.generation.0 + 1);
         let prefetch = std::mem::take(&mut self.prefetch);

@@ -70,6 +70,17 @@ pub struct ReadyParams {
     pub batch: bool,
     /// It writes down which requests it has begun, where it was told to (`SPV_MARKS`).
     pub marks: bool,
+    /// It may hold answers back in memory that we can read too.
+    pub shelf: Option<ShelfPlace>,
+}
+
+/// Where a worker has its shelf: a file in memory which it has open, laid out as `docs/protocol.md` says.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct ShelfPlace {
+    /// The descriptor under which the worker has it open.
+    pub fd: u32,
+    /// The first eight bytes of the file, in hexadecimal: that it is this one.
+    pub mark: String,
 }
 
 impl Default for ReadyParams {
@@ -82,6 +93,7 @@ impl Default for ReadyParams {
             prefetch: false,
             batch: false,
             marks: false,
+            shelf: None,
         }
     }
 }
@@ -111,6 +123,9 @@ impl<'a> Line<'a> {
     /// A line is an answer only if it has no `method`; the member `jsonrpc` is not insisted on. `"error": null` counts
     /// as no error, since some libraries send both members.
     pub fn parse(line: &'a [u8]) -> Line<'a> {
+        if let Some(message) = plain_result(line) {
+            return Line::One(message);
+        }
         match line.iter().find(|byte| !byte.is_ascii_whitespace()) {
             Some(b'{') => match serde_json::from_slice(line).ok().and_then(Message::from_envelope) {
                 Some(message) => Line::One(message),
@@ -127,6 +142,20 @@ impl<'a> Line<'a> {
             _ => Line::Stray,
         }
     }
+}
+
+/// The answer that our own workers write, member for member and byte for byte: told without the general way, which costs
+/// ten times as much. `None` for every other line, of whatever kind.
+fn plain_result(line: &[u8]) -> Option<Message<'_>> {
+    let rest = line.strip_prefix(br#"{"jsonrpc":"2.0","id":"#)?;
+    let digits = rest.iter().position(|byte| !byte.is_ascii_digit())?;
+    let (id, rest) = rest.split_at(digits);
+    let value = rest.strip_prefix(br#","result":"#)?.strip_suffix(b"}")?;
+    let id = serde_json::from_slice(id).ok()?;
+    // A comma after the value would begin another member; only inside brackets or quotes it is a part of it, and then
+    // the value alone is valid JSON.
+    let result = serde_json::from_slice(value).ok()?;
+    Some(Message::Answer { id: Some(id), outcome: Outcome::Result(result) })
 }
 
 impl<'a> Message<'a> {
@@ -176,6 +205,34 @@ mod tests {
         assert_eq!(kind(r#"{"method":"ready","params":{}}"#), "notification ready");
         assert_eq!(kind(r#"{"id":1,"method":"roots\/list"}"#), "request 1 roots/list");
         assert_eq!(kind(r#"[{"id":1,"result":2},{"id":2,"result":3}]"#), "result 1 2 + result 2 3");
+    }
+
+    #[test]
+    fn the_quick_way_and_the_general_one_agree() {
+        let general = |line: &str| {
+            let message = serde_json::from_str(line).ok().and_then(Message::from_envelope);
+            message.map(|message| format!("{message:?}"))
+        };
+        for value in ["1", "-0.5e3", "null", "\"a\\\"}\"", "[1,{\"id\":2}]", " 1 ", "{}", "\"\u{fc}\""] {
+            let line = format!("{{\"jsonrpc\":\"2.0\",\"id\":7,\"result\":{value}}}");
+            let quick = plain_result(line.as_bytes()).map(|message| format!("{message:?}"));
+            assert!(quick.is_some(), "{line}");
+            assert_eq!(quick, general(&line), "{line}");
+        }
+        for rest in [
+            "7,\"result\":1,\"error\":null}",
+            "7,\"result\":1",
+            "7,\"result\":}",
+            "007,\"result\":1}",
+            ",\"result\":1}",
+            "7,\"result\":1},",
+            "7,\"result\":1 2}",
+            "\"a\",\"result\":1}",
+        ] {
+            let line = format!("{{\"jsonrpc\":\"2.0\",\"id\":{rest}");
+            assert!(plain_result(line.as_bytes()).is_none(), "{line}");
+        }
+        assert!(plain_result(b"{\"jsonrpc\":\"2.0\",\"id\":7,\"result\":\"\xff\"}").is_none());
     }
 
     #[test]

@@ -2,8 +2,10 @@
 
 use super::outbox::Outbox;
 use super::poller::{Poller, Ready};
+use super::shelf::Shelf;
 use crate::ids::{Generation, WorkerId};
 use crate::process::{Live, Spawned};
+use crate::protocol::ShelfPlace;
 use nix::errno::Errno;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -24,6 +26,12 @@ pub(super) struct Child {
     closing: bool,
     /// Room in its pipe is being waited for.
     waiting: bool,
+    /// Bytes read from its standard output.
+    received: u64,
+    /// Bytes of its output handed to the core: those read, and those seen on its shelf before they come.
+    delivered: u64,
+    /// What it holds back, and how many bytes of output came before what is counted there.
+    shelf: Option<(Shelf, u64)>,
 }
 
 /// Which of a worker's outputs.
@@ -36,7 +44,8 @@ pub(super) enum Stream {
 /// What one read brought.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Got {
-    Bytes(usize),
+    /// So many, and how many of them are new: they stand at the beginning of the buffer.
+    Bytes(usize, usize),
     /// Nothing at the moment.
     Nothing,
     /// The stream has just ended.
@@ -58,6 +67,9 @@ impl Child {
             unread_at_break: 0,
             closing: false,
             waiting: false,
+            received: 0,
+            delivered: 0,
+            shelf: None,
         })
     }
 
@@ -104,6 +116,30 @@ impl Child {
         self.outbox.len()
     }
 
+    /// Leaves out what was seen on the shelf before; how much is left.
+    fn without_seen(&mut self, bytes: &mut [u8]) -> usize {
+        self.received += bytes.len() as u64;
+        let fresh =
+            usize::try_from(self.received.saturating_sub(self.delivered)).unwrap_or(usize::MAX).min(bytes.len());
+        self.delivered += fresh as u64;
+        bytes.copy_within(bytes.len() - fresh.., 0);
+        fresh
+    }
+
+    /// Opens the worker's shelf, which counts from the byte `from` of its output on; whether that worked.
+    pub(super) fn take_shelf(&mut self, pid: u32, place: &ShelfPlace, from: u64) -> bool {
+        self.shelf = Shelf::take(pid, place).ok().map(|shelf| (shelf, from));
+        self.shelf.is_some()
+    }
+
+    /// Takes what the worker holds back and was not seen yet, as much as fits; how much that was.
+    pub(super) fn read_shelf(&mut self, buffer: &mut [u8]) -> usize {
+        let Some((shelf, from)) = &self.shelf else { return 0 };
+        let count = shelf.read(self.delivered.saturating_sub(*from), buffer);
+        self.delivered += count as u64;
+        count
+    }
+
     /// How many of the bytes sent to it it has not read.
     pub(super) fn unread(&self) -> usize {
         match &self.stdin {
@@ -125,7 +161,8 @@ impl Child {
                     *slot = None;
                     Got::End
                 }
-                Ok(count) => Got::Bytes(count),
+                Ok(count) if stream == Stream::Stdout => Got::Bytes(count, self.without_seen(&mut buffer[..count])),
+                Ok(count) => Got::Bytes(count, count),
                 Err(Errno::EINTR) => continue,
                 Err(Errno::EAGAIN) => Got::Nothing,
                 // A pipe has no other errors; if one came it would come for ever.

@@ -1,5 +1,6 @@
 //! The job list on its way in: from chunks of bytes to events, as fast as the core wants jobs.
 
+use super::poller::{Poller, Ready};
 use crate::config::{Input as InputConfig, Source};
 use crate::edge::{Input, InputEvent, Standard, Wake, take_copy};
 use crate::ids::JobId;
@@ -37,6 +38,11 @@ pub(super) struct Feed {
     met: Vec<(JobId, usize)>,
     /// Whether everything that is there was handed in: the edge rings its bell when there is more.
     starved: bool,
+    /// The source, where it has no bell and is polled. A copy, since what is watched has to be open until it no longer is:
+    /// the poller would go on reporting it otherwise, as long as anybody has the same pipe open.
+    polled: Option<OwnedFd>,
+    /// Whether the poller watches it.
+    watched: bool,
 }
 
 impl Feed {
@@ -55,7 +61,11 @@ impl Feed {
             },
         };
         let reader = Reader::new(config.format, config.max_line);
-        Ok(Feed { state, reader, arguments, ledger: None, met: Vec::new(), starved: false })
+        let polled = match &state {
+            State::Reading(input) => input.poll_fd().map(|fd| fd.try_clone_to_owned()).transpose()?,
+            State::Ended(_) | State::Closed => None,
+        };
+        Ok(Feed { state, reader, arguments, ledger: None, met: Vec::new(), starved: false, polled, watched: false })
     }
 
     /// From now on jobs are looked up in what earlier runs know.
@@ -141,6 +151,34 @@ impl Feed {
                 false
             }
             State::Closed => false,
+        }
+    }
+
+    /// The source has become readable. When nobody reads it, it is not watched either: it would be reported for ever.
+    pub(super) fn readable(&mut self, poller: &Poller) {
+        let State::Reading(input) = &mut self.state else { return };
+        if input.readable() {
+            self.unwatch(poller);
+        }
+    }
+
+    /// Sees to it that a source without a bell is watched when all of it that was there is taken, and not after its end.
+    pub(super) fn watch(&mut self, poller: &Poller) {
+        match &mut self.state {
+            State::Reading(input) if input.poll_fd().is_some() => {
+                let Some(fd) = self.polled.as_ref().filter(|_| self.starved && !self.watched) else { return };
+                self.watched = poller.watch(fd, Ready::Input).is_ok();
+                if !self.watched {
+                    input.use_thread();
+                }
+            }
+            State::Reading(_) | State::Ended(_) | State::Closed => self.unwatch(poller),
+        }
+    }
+
+    fn unwatch(&mut self, poller: &Poller) {
+        if let (true, Some(fd)) = (std::mem::take(&mut self.watched), &self.polled) {
+            poller.forget(fd);
         }
     }
 

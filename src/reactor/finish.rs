@@ -64,6 +64,8 @@ impl Reactor {
         // Whatever our workers left behind ends with us, unless it may live on.
         process::sweep(&|pid| self.hands.kept.contains(&pid));
         self.hands.guests.close();
+        self.feed.close();
+        self.feed.watch(&self.hands.poller);
         let joined = self.pool.joined();
         let wall = self.clock.now().time.since(Time::ZERO);
         let ending = Ending { stats: self.pool.stats(), joined: &joined, wall, exit };
@@ -120,7 +122,13 @@ impl Reactor {
                             }
                         }
                     }
-                    Ready::Stderr(..) | Ready::Stdout(..) | Ready::Stdin(..) | Ready::Door | Ready::Guest(_) => {}
+                    // The list is not watched any more; what else there was belongs to workers that are gone.
+                    Ready::Input
+                    | Ready::Stderr(..)
+                    | Ready::Stdout(..)
+                    | Ready::Stdin(..)
+                    | Ready::Door
+                    | Ready::Guest(_) => {}
                 }
             }
         }

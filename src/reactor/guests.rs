@@ -74,7 +74,7 @@ impl Guests {
         let Some(stream) = self.inside.get_mut(&guest) else { return Got::Nothing };
         match stream.read(buffer) {
             Ok(0) => Got::End,
-            Ok(count) => Got::Bytes(count),
+            Ok(count) => Got::Bytes(count, count),
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => Got::Nothing,
             Err(_) => Got::End,
         }

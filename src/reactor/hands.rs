@@ -23,12 +23,45 @@ const SPAWNS_PER_TURN: usize = 16;
 /// What an action brought about, to be told to the core in the next turn.
 #[derive(Debug)]
 pub(super) enum Echo {
-    Spawned { worker: WorkerId, generation: Generation, pid: u32 },
-    SpawnFailed { worker: WorkerId, generation: Generation, fault: SpawnFault, message: String },
-    Unread { worker: WorkerId, generation: Generation, bytes: usize },
-    Backlog { worker: WorkerId, generation: Generation, bytes: usize },
-    Looked { worker: WorkerId, generation: Generation, memory: u64, stopped: bool },
-    MemoryAvailable { bytes: u64 },
+    Spawned {
+        worker: WorkerId,
+        generation: Generation,
+        pid: u32,
+    },
+    SpawnFailed {
+        worker: WorkerId,
+        generation: Generation,
+        fault: SpawnFault,
+        message: String,
+    },
+    Unread {
+        worker: WorkerId,
+        generation: Generation,
+        bytes: usize,
+    },
+    Backlog {
+        worker: WorkerId,
+        generation: Generation,
+        bytes: usize,
+    },
+    Looked {
+        worker: WorkerId,
+        generation: Generation,
+        memory: u64,
+        stopped: bool,
+    },
+    MemoryAvailable {
+        bytes: u64,
+    },
+    ShelfTaken {
+        worker: WorkerId,
+        generation: Generation,
+    },
+    /// What a worker holds back is to be read.
+    OnShelf {
+        worker: WorkerId,
+        generation: Generation,
+    },
 }
 
 /// Everything that acts.
@@ -289,6 +322,13 @@ impl Shell for Hands {
             Action::LookAround => {
                 self.echoes.push_back(Echo::MemoryAvailable { bytes: process::available_memory() });
             }
+            Action::TakeShelf { worker, generation, pid, shelf, from } => {
+                let taken = self.child(worker, generation).is_some_and(|child| child.take_shelf(pid, &shelf, from));
+                if taken {
+                    self.echoes.push_back(Echo::ShelfTaken { worker, generation });
+                }
+            }
+            Action::LookAtShelf { worker, generation } => self.echoes.push_back(Echo::OnShelf { worker, generation }),
             Action::SendGuest { guest, bytes } => self.guests.send(guest, &bytes),
             Action::DropGuest { guest } => self.guests.remove(guest, &self.poller),
             Action::Emit(record) => {

@@ -17,6 +17,7 @@ mod keeper;
 mod outbox;
 mod poller;
 mod setup;
+mod shelf;
 mod signals;
 
 use crate::config::Config;
@@ -142,6 +143,7 @@ impl Reactor {
             }
             self.feed.pump(&mut self.pool, now);
             self.adopt_marks();
+            self.feed.watch(&self.hands.poller);
             self.tell_output(now);
             deadline = finish_turn(&mut self.pool, &mut self.hands);
             self.hands.spawn_some();
@@ -181,6 +183,7 @@ impl Reactor {
                 }
             }
             Ready::Edge => self.wake.clear(),
+            Ready::Input => self.feed.readable(&self.hands.poller),
             Ready::Stdout(worker, generation) => self.read((worker, generation), Stream::Stdout, READ_BYTES, now),
             Ready::Stderr(worker, generation) => self.read((worker, generation), Stream::Stderr, READ_BYTES, now),
             Ready::Stdin(worker, generation) => {
@@ -198,7 +201,7 @@ impl Reactor {
     fn hear(&mut self, guest: u64, now: Now) {
         match self.hands.guests.read(guest, &mut self.buffer) {
             Got::Nothing => {}
-            Got::Bytes(count) => {
+            Got::Bytes(count, _) => {
                 self.pool.handle(now, Event::GuestAsked { guest, bytes: &self.buffer[..count] });
             }
             Got::End => {
@@ -222,18 +225,32 @@ impl Reactor {
                     }
                     return;
                 }
-                Got::Bytes(count) => {
+                Got::Bytes(count, fresh) => {
                     total += count;
-                    let bytes = &self.buffer[..count];
+                    let bytes = &self.buffer[..fresh];
                     let event = match stream {
                         Stream::Stdout => Event::Output { worker, generation, bytes },
                         Stream::Stderr => Event::Stderr { worker, generation, bytes },
                     };
-                    self.pool.handle(now, event);
+                    if fresh > 0 {
+                        self.pool.handle(now, event);
+                    }
                     // A short read has emptied the pipe.
                     if count < self.buffer.len() && limit == READ_BYTES {
                         return;
                     }
+                }
+            }
+        }
+    }
+
+    /// Takes what a worker holds back, and hands it to the core.
+    fn read_shelf(&mut self, worker: WorkerId, generation: Generation, now: Now) {
+        while let Some(child) = self.hands.child(worker, generation) {
+            match child.read_shelf(&mut self.buffer) {
+                0 => return,
+                count => {
+                    self.pool.handle(now, Event::Output { worker, generation, bytes: &self.buffer[..count] });
                 }
             }
         }
@@ -292,6 +309,7 @@ impl Reactor {
         let Some(generation) = self.hands.generation(worker) else { return };
         self.read((worker, generation), Stream::Stderr, LAST_WORDS_BYTES, now);
         self.read((worker, generation), Stream::Stdout, LAST_WORDS_BYTES, now);
+        self.read_shelf(worker, generation, now);
         let Some(child) = self.hands.take(worker) else { return };
         let unread = child.unread();
         self.hands.guests.reopen(&self.hands.poller);
@@ -327,6 +345,11 @@ impl Reactor {
                 }
                 Echo::MemoryAvailable { bytes } => Event::MemoryAvailable { bytes },
                 Echo::Unread { worker, generation, bytes } => Event::Unread { worker, generation, bytes },
+                Echo::ShelfTaken { worker, generation } => Event::ShelfTaken { worker, generation },
+                Echo::OnShelf { worker, generation } => {
+                    self.read_shelf(worker, generation, now);
+                    continue;
+                }
                 Echo::Backlog { worker, generation, bytes } => Event::StdinBacklog { worker, generation, bytes },
             };
             self.pool.handle(now, event);

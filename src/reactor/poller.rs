@@ -18,6 +18,8 @@ pub(super) enum Ready {
     Signal,
     /// The job list, or the writers of results, have news.
     Edge,
+    /// The job list can be read.
+    Input,
     /// A worker's standard error.
     Stderr(WorkerId, Generation),
     /// A worker's standard output.
@@ -42,6 +44,7 @@ impl Ready {
             Ready::Stdout(worker, generation) => of(3, worker, generation),
             Ready::Stdin(worker, generation) => of(4, worker, generation),
             Ready::Door => 5 << 60,
+            Ready::Input => 7 << 60,
             Ready::Guest(number) => 6 << 60 | number,
         }
     }
@@ -56,6 +59,7 @@ impl Ready {
             3 => Ready::Stdout(worker, generation),
             4 => Ready::Stdin(worker, generation),
             5 => Ready::Door,
+            7 => Ready::Input,
             _ => Ready::Guest(token & !(15 << 60)),
         }
     }
@@ -119,6 +123,7 @@ mod tests {
         for ready in [
             Ready::Signal,
             Ready::Edge,
+            Ready::Input,
             Ready::Stderr(worker, generation),
             Ready::Stdout(worker, generation),
             Ready::Stdin(worker, generation),

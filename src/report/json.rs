@@ -193,6 +193,11 @@ fn push_name(name: &str, after: &str, out: &mut Vec<u8>) {
 }
 
 fn push_number(name: &[u8], mut number: u64, out: &mut Vec<u8>) {
+    out.extend_from_slice(name);
+    if number < 10 {
+        out.push(b'0' + number as u8);
+        return;
+    }
     let mut digits = [0; 20];
     let mut from = digits.len();
     loop {
@@ -203,7 +208,6 @@ fn push_number(name: &[u8], mut number: u64, out: &mut Vec<u8>) {
             break;
         }
     }
-    out.extend_from_slice(name);
     out.extend_from_slice(&digits[from..]);
 }
 

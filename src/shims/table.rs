@@ -24,7 +24,20 @@ pub const PYTHON: Language = Language {
     prefix: &[],
     flags: &["-c"],
     loader: include_str!("python_loader.py"),
-    shim: include_str!("python.py"),
+    shim: concat!(
+        include_str!("python/head.py"),
+        include_str!("python/values.py"),
+        include_str!("python/errors.py"),
+        include_str!("python/shelf.py"),
+        include_str!("python/channel.py"),
+        include_str!("python/streams.py"),
+        include_str!("python/functions.py"),
+        include_str!("python/worker.py"),
+        include_str!("python/serial.py"),
+        include_str!("python/concurrent.py"),
+        include_str!("python/shared.py"),
+        include_str!("python/main.py"),
+    ),
 };
 
 /// Node 18 and newer. It has no way to move a descriptor, so the shell moves the channel to 3 and 4 before it starts.

@@ -37,6 +37,10 @@ def close_all():
 def mortal(x):
     if random.random() < 0.1: os.kill(os.getpid(), signal.SIGKILL)
     return x + 1
+def logged(path, x):
+    with open(path, "a") as log: log.write("%d\n" % x)
+    if x % 100 == 50: os.kill(os.getpid(), signal.SIGKILL)
+    return x
 def thread(): return threading.current_thread() is threading.main_thread()
 
 class Calc:
@@ -309,6 +313,21 @@ fn workers_killed_at_random_lose_no_job_and_double_none() {
         "job n is called with n - 1"
     );
     assert!(done.by_id().values().any(|record| record["attempts"].as_u64() > Some(1)), "some workers died");
+}
+
+/// Answers leave a worker many at a time. Still each job is run once, and only those that kill their worker pay.
+#[test]
+fn a_death_among_many_quick_jobs_costs_the_one_that_ran() {
+    let dir = TempDir::new("log-of-jobs");
+    let log = dir.path().join("log");
+    let list: String = (0..2000).map(|number| format!("[{:?},{number}]\n", log.to_str().unwrap())).collect();
+    let done = run("logged", "--python", "logged", &["-w", "2", "-q"], &list).expect_code(1);
+    assert_eq!(done.statuses(), counts([("ok", 1980), ("crashed", 20)]));
+    let crashed = done.by_id().into_iter().filter(|(_, record)| record["status"] == "crashed");
+    assert!(crashed.map(|(id, _)| id.parse::<u64>().unwrap() - 1).all(|number| number % 100 == 50));
+    let mut begun: Vec<u64> = std::fs::read_to_string(log).unwrap().lines().map(|line| line.parse().unwrap()).collect();
+    begun.sort_unstable();
+    assert_eq!(begun, (0..2000).collect::<Vec<_>>());
 }
 
 #[test]

@@ -63,7 +63,7 @@ fn a_counter_under_a_lock_loses_nothing() {
 
 #[test]
 fn what_was_finished_before_the_process_ends_stays_finished() {
-    for (end, params) in [("exit", "[3]"), ("abort", "[]")] {
+    for (end, params) in [("exit", "[3]"), ("abort", "[]"), ("kill", "[]")] {
         let before: String = (0..50).map(|x| format!("{{\"method\":\"add_one\",\"params\":[{x}]}}\n")).collect();
         let jobs = format!("{before}{{\"method\":\"{end}\",\"params\":{params}}}\n{before}");
         let done = run(&jobs, &["-w", "1"]).expect_code(1);

@@ -4,6 +4,7 @@ mod crash;
 mod jobs;
 mod protocol;
 mod script;
+mod shelf;
 mod start;
 mod stop;
 mod timeout;

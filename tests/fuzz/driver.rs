@@ -66,6 +66,9 @@ impl Shell for Hands {
             | Action::TakeBack { .. }
             | Action::Look { .. }
             | Action::LookAround
+            // It is never said that a shelf was taken, so none is looked at.
+            | Action::TakeShelf { .. }
+            | Action::LookAtShelf { .. }
             | Action::SendGuest { .. }
             | Action::DropGuest { .. }
             | Action::DropInput

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import selectors
 import shutil
 import subprocess
@@ -21,6 +22,15 @@ def text_of(name):
         return file.read()
 
 
+def shim_text(language):
+    """The shim as supervisor hands it over: its files, joined in the order of the table."""
+    table = text_of("table.rs")
+    row = table[table.index('name: "%s"' % language) :]
+    row = row[: row.index("};")]
+    files = [name for name in re.findall(r'include_str!\("([^"]+)"\)', row) if "loader" not in name]
+    return "".join(text_of(name) for name in files)
+
+
 def python_command(interpreter=None):
     return [interpreter or os.environ.get("SHIM_PYTHON") or sys.executable, "-c", text_of("python_loader.py").strip()]
 
@@ -35,7 +45,7 @@ class Worker:
     """One running shim."""
 
     def __init__(self, command, shim, spec, concurrency, cwd):
-        env = dict(os.environ, SPV_SHIM=text_of(shim))
+        env = dict(os.environ, SPV_SHIM=shim_text(shim))
         self.process = subprocess.Popen(
             command + [str(concurrency), spec],
             cwd=cwd,
@@ -187,6 +197,7 @@ class ShimTest(unittest.TestCase):
         self.assertEqual(ready["method"], "ready", ready)
         self.assertEqual(ready["params"]["protocol"], 1)
         self.assertEqual(ready["params"]["concurrency"], concurrency)
+        worker.ready = ready
         return worker
 
     def open_spec(self, spec, concurrency=1):

@@ -11,7 +11,7 @@ from harness import ShimTest, node_command  # noqa: E402
 
 class NodeTest(ShimTest):
     command = node_command()
-    shim = "node.mjs"
+    shim = "node"
     extension = ".mjs"
 
 

@@ -71,6 +71,10 @@ pub(crate) struct Actor {
     pub(crate) held_a_file: bool,
     /// Written and not delivered.
     pub(crate) stdout: Vec<u8>,
+    /// It may hold back what it says: the shell has its shelf open.
+    pub(crate) has_shelf: bool,
+    /// Said and not written: it lies on the shelf.
+    pub(crate) held: Vec<u8>,
 }
 
 impl Actor {
@@ -103,6 +107,8 @@ impl Actor {
             spills: BTreeMap::new(),
             held_a_file: false,
             stdout: Vec::new(),
+            has_shelf: false,
+            held: Vec::new(),
         }
     }
 

@@ -54,6 +54,8 @@ impl Outside {
                 let bytes = if self.fault(300) { 999 } else { 1000 };
                 Fact::Event(Event::MemoryAvailable { bytes })
             }
+            Deed::ShelfTaken(process) => self.shelf_is_taken(process),
+            Deed::OnShelf(process) => self.is_looked_at(process),
             Deed::StdinBacklog((worker, generation), bytes) => {
                 Fact::Event(Event::StdinBacklog { worker, generation, bytes: bytes as usize })
             }
@@ -113,10 +115,11 @@ impl Outside {
 
     fn says_ready(&mut self, process: Process) -> Fact {
         let (prefetch, batch) = (self.options.prefetch, self.options.batch);
+        let shelf = if self.options.shelf { r#","shelf":{"fd":7,"mark":"00"}"# } else { "" };
         let Some(actor) = self.actor(process).filter(|actor| actor.dead.is_none()) else { return Fact::Nothing };
         actor.announces = true;
         let line = format!(
-            r#"{{"jsonrpc":"2.0","method":"ready","params":{{"protocol":1,"concurrency":{},"prefetch":{prefetch},"batch":{batch}}}}}"#,
+            r#"{{"jsonrpc":"2.0","method":"ready","params":{{"protocol":1,"concurrency":{},"prefetch":{prefetch},"batch":{batch}{shelf}}}}}"#,
             actor.concurrency
         );
         self.write(process, line.as_bytes());
@@ -140,9 +143,39 @@ impl Outside {
         let Some(actor) = self.actor(process).filter(|actor| actor.dead.is_none() && !actor.stdout_closed) else {
             return;
         };
-        actor.stdout.extend_from_slice(line);
-        actor.stdout.push(b'\n');
+        let holds = actor.has_shelf && (actor.running.len() + actor.waiting.len() > 0);
+        actor.held.extend_from_slice(line);
+        actor.held.push(b'\n');
+        if !holds || self.rng.chance(300) {
+            self.empties_shelf(process);
+        }
+    }
+
+    /// Writes what it has held back.
+    fn empties_shelf(&mut self, process: Process) {
+        let Some(actor) = self.actor(process) else { return };
+        let held = std::mem::take(&mut actor.held);
+        actor.stdout.extend_from_slice(&held);
         self.plan_delivery(process);
+    }
+
+    fn shelf_is_taken(&mut self, process: Process) -> Fact {
+        let (worker, generation) = process;
+        let Some(actor) = self.actor(process) else { return Fact::Nothing };
+        actor.has_shelf = true;
+        Fact::Event(Event::ShelfTaken { worker, generation })
+    }
+
+    /// The shell sees what is held back, unless something before it is still in the pipe. What it saw is not delivered
+    /// again when it is written.
+    fn is_looked_at(&mut self, process: Process) -> Fact {
+        let Some(actor) = self.actor(process).filter(|actor| actor.stdout.is_empty()) else { return Fact::Nothing };
+        let seen = std::mem::take(&mut actor.held);
+        if seen.is_empty() {
+            return Fact::Nothing;
+        }
+        self.coverage.seen_on_shelves += 1;
+        Fact::Output(process, seen)
     }
 
     fn plan_delivery(&mut self, process: Process) {
@@ -214,6 +247,12 @@ impl Outside {
             actor.end_told = true;
             self.plan(0, Deed::Exits(process));
             return Fact::Event(Event::StdoutClosed { worker, generation });
+        }
+        if !actor.held.is_empty() {
+            let bytes = std::mem::take(&mut actor.held);
+            self.coverage.left_on_shelves += 1;
+            self.plan(0, Deed::Exits(process));
+            return Fact::Output(process, bytes);
         }
         let status = actor.dead.expect("only the dead exit");
         let unread = actor.unread();
@@ -403,6 +442,10 @@ impl Outside {
         }
         let fact = self.ends(process, run);
         self.begins(process);
+        // One that has nothing left to do holds nothing back.
+        if self.actor(process).is_some_and(|actor| actor.dead.is_none() && actor.running.is_empty()) {
+            self.empties_shelf(process);
+        }
         fact
     }
 
@@ -435,6 +478,7 @@ impl Outside {
             Fate::TornAnswer => {
                 let line = format!(r##"{{"jsonrpc":"2.0","id":{wire_id},"result":"#{job}#"}}"##);
                 let length = self.rng.below(line.len() as u64) as usize;
+                self.empties_shelf(process);
                 self.actor(process).expect("it lives").stdout.extend_from_slice(&line.as_bytes()[..length]);
                 self.plan_delivery(process);
                 return self.dies(process, -9);
@@ -449,8 +493,8 @@ impl Outside {
                 self.write(process, &line);
             }
             Fate::CloseStdout => {
-                let actor = self.actor(process).expect("it lives");
-                actor.stdout_closed = true;
+                self.empties_shelf(process);
+                self.actor(process).expect("it lives").stdout_closed = true;
                 self.plan(MICROSECOND, Deed::Closes(process));
             }
         }

@@ -194,6 +194,9 @@ impl Coverage {
         self.terms += other.terms;
         self.abandoned += other.abandoned;
         self.probes += other.probes;
+        self.looks += other.looks;
+        self.seen_on_shelves += other.seen_on_shelves;
+        self.left_on_shelves += other.left_on_shelves;
         self.broken += other.broken;
         self.recalls_begun += other.recalls_begun;
         self.recalls_waiting += other.recalls_waiting;

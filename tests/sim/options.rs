@@ -67,6 +67,7 @@ pub(crate) struct Options {
     /// What the workers say of themselves, when they announce themselves.
     pub(crate) prefetch: bool,
     pub(crate) batch: bool,
+    pub(crate) shelf: bool,
     /// Longest job that is not slow.
     pub(crate) job_span_max: u64,
     pub(crate) needs: u32,
@@ -88,6 +89,7 @@ impl Options {
             safety_steps: rng.span(20, 8000),
             prefetch: rng.chance(768),
             batch: rng.coin(),
+            shelf: rng.coin(),
             job_span_max: *rng.pick(&[20 * MICROSECOND, MILLISECOND, 50 * MILLISECOND, SECOND]),
             needs: if rng.chance(256) { rng.between(1, 500) as u32 } else { 0 },
             locks: if rng.chance(200) { rng.between(1, 1000) as u32 } else { 0 },

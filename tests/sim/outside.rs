@@ -32,6 +32,8 @@ pub(crate) enum Deed {
     Probed(Process),
     Looked(Process),
     LookedAround,
+    ShelfTaken(Process),
+    OnShelf(Process),
     StdinBacklog(Process, u32),
     OutputBacklog(u32),
     OutputLost,
@@ -47,6 +49,9 @@ pub(crate) struct Coverage {
     pub(crate) terms: u64,
     pub(crate) abandoned: u64,
     pub(crate) probes: u64,
+    pub(crate) looks: u64,
+    pub(crate) seen_on_shelves: u64,
+    pub(crate) left_on_shelves: u64,
     pub(crate) broken: u64,
     pub(crate) recalls_begun: u64,
     pub(crate) recalls_waiting: u64,
@@ -220,6 +225,13 @@ impl Outside {
         self.plan_reading(process);
     }
 
+    fn look_at_shelf(&mut self, process: Process) {
+        self.coverage.looks += 1;
+        let actor = self.ordered(process, "LookAtShelf");
+        assert!(actor.has_shelf, "there is a shelf to look at");
+        self.plan(0, Deed::OnShelf(process));
+    }
+
     fn kill(&mut self, process: Process) {
         self.coverage.kills += 1;
         let actor = self.ordered(process, "Kill");
@@ -334,6 +346,11 @@ impl Shell for Outside {
                 self.plan(0, Deed::Looked((worker, generation)));
             }
             Action::LookAround => self.plan(0, Deed::LookedAround),
+            Action::TakeShelf { worker, generation, .. } => {
+                self.ordered((worker, generation), "TakeShelf");
+                self.plan(0, Deed::ShelfTaken((worker, generation)));
+            }
+            Action::LookAtShelf { worker, generation } => self.look_at_shelf((worker, generation)),
             Action::Emit(record) => {
                 if let Some(spill) = record.spill {
                     // Where its worker lives, it still holds the file.

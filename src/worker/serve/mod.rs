@@ -25,10 +25,11 @@
 //!   descriptor 0 is empty. [`Context::print`] sends text as the job's own output.
 //! * **A finished call stays finished.** Answers are gathered, up to 500 µs and 60 KiB, so that many go in one write. They
 //!   are written before the worker waits for more, while the next call takes longer than that, when the process exits, and
-//!   when it ends by a fault, by abort or by a signal that can be caught. Only what cannot be caught (SIGKILL, the
-//!   out-of-memory killer, `_exit`) can take those of the last 500 µs with it: the first of them is then `crashed`, and the
-//!   others are done again. Where a call must never be done twice, use [`Server::prompt`]: every answer is then written
-//!   before the next call begins, which costs a write for each.
+//!   when it ends by a fault, by abort or by a signal that can be caught. What cannot be caught (SIGKILL, the
+//!   out-of-memory killer, `_exit`) does not take them either: they lie in memory that supervisor has open too. Where it
+//!   has not (a worker on another machine, or in a container), such a death can take those of the last 500 µs: the first
+//!   of them is then `crashed`, and the others are done again. Where a call must never be done twice even there, use
+//!   [`Server::prompt`]: every answer is then written before the next call begins, which costs a write for each.
 //! * `$/cancelRequest` is heard for requests that are not begun. A call that runs cannot be stopped but by ending the
 //!   process, which is what happens at a timeout.
 
@@ -39,6 +40,7 @@ mod last_words;
 mod outgoing;
 mod request;
 mod shared;
+mod shelf;
 mod streams;
 
 pub use context::Context;
@@ -121,10 +123,13 @@ impl Server {
         let (input, output) = streams::take()?;
         OUT.open(output)?;
         call::remember_places_of_panics();
-        OUT.say(true, |out| {
-            let params = json!({"protocol": 1, "name": self.name, "pid": std::process::id(), "concurrency": 1, "prefetch": true, "batch": true});
-            out.extend_from_slice(json!({"jsonrpc": "2.0", "method": "ready", "params": params}).to_string().as_bytes());
-            out.push(b'\n');
+        OUT.say_ready(|shelf| {
+            let pid = std::process::id();
+            let mut params = json!({"protocol": 1, "name": self.name, "pid": pid, "concurrency": 1, "prefetch": true, "batch": true});
+            if let Some(shelf) = shelf {
+                params["shelf"] = shelf;
+            }
+            json!({"jsonrpc": "2.0", "method": "ready", "params": params}).to_string() + "\n"
         });
         let wire = Wire::new(Inbox::new(input));
         let mut desk = Desk {

@@ -2,9 +2,11 @@
 //!
 //! What is gathered is written when there is nothing more to do, when it is much, after [`TICK`] by a thread of our own
 //! (a long call must not hold back the answers of those before it), when the process exits, and when a signal that can
-//! be caught ends it. So only a kill that cannot be caught (SIGKILL, the kernel's out-of-memory killer, `_exit`) can
-//! take answers with it: those of the last [`TICK`].
+//! be caught ends it. For a
+//! kill that cannot be caught (SIGKILL, the kernel's out-of-memory killer, `_exit`) it lies on the [`Shelf`] as well, where
+//! supervisor finds it.
 
+use super::shelf::Shelf;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, SigmaskHow};
@@ -24,7 +26,7 @@ const TRIES: usize = 100_000;
 /// The outgoing end of the channel: one in a process, so that handlers of signals find it.
 pub(super) static OUT: Outgoing = Outgoing {
     fd: AtomicI32::new(-1),
-    gathered: Mutex::new(Vec::new()),
+    gathered: Mutex::new(Gathered { bytes: Vec::new(), place: 0, shelf: None }),
     ticks: AtomicU32::new(0),
     broken: AtomicBool::new(false),
     asleep: Mutex::new(false),
@@ -34,7 +36,7 @@ pub(super) static OUT: Outgoing = Outgoing {
 
 pub(super) struct Outgoing {
     fd: AtomicI32,
-    gathered: Mutex<Vec<u8>>,
+    gathered: Mutex<Gathered>,
     /// Goes up while there is work.
     ticks: AtomicU32,
     /// Nobody reads any more.
@@ -43,6 +45,15 @@ pub(super) struct Outgoing {
     /// A copy that is cheap to read.
     is_asleep: AtomicBool,
     wake: Condvar,
+}
+
+/// What is said and not written.
+struct Gathered {
+    bytes: Vec<u8>,
+    /// Bytes that were written since `ready`.
+    place: u64,
+    /// Where it lies too, for the case that this process is killed.
+    shelf: Option<Shelf>,
 }
 
 impl Outgoing {
@@ -54,11 +65,27 @@ impl Outgoing {
         super::last_words::install()
     }
 
+    /// Writes the first line. It names the shelf, where there can be one, and from its end on it is counted what is said.
+    pub(super) fn say_ready(&self, line: impl FnOnce(Option<serde_json::Value>) -> String) {
+        let mut gathered = self.lock();
+        // Without it, a kill may take answers with it; all else is the same.
+        gathered.shelf = Shelf::new().ok();
+        let place = gathered.shelf.as_ref().map(Shelf::place);
+        gathered.bytes.extend_from_slice(line(place).as_bytes());
+        self.write_out(&mut gathered);
+        gathered.place = 0;
+        if let Some(shelf) = &mut gathered.shelf {
+            shelf.written(0);
+        }
+    }
+
     /// Appends to what is gathered; `flush` writes all of it now. Says whether this is the first after some quiet time.
     pub(super) fn say(&self, flush: bool, write: impl FnOnce(&mut Vec<u8>)) -> bool {
         let mut gathered = self.lock();
-        write(&mut gathered);
-        if flush || gathered.len() >= ENOUGH_BYTES {
+        let Gathered { bytes, shelf, .. } = &mut *gathered;
+        write(bytes);
+        let is_much = bytes.len() >= ENOUGH_BYTES || !shelf.as_mut().is_none_or(|shelf| shelf.hold(bytes));
+        if flush || is_much {
             self.write_out(&mut gathered);
         } else if self.is_asleep.load(Ordering::Relaxed) {
             drop(gathered);
@@ -97,24 +124,28 @@ impl Outgoing {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<u8>> {
+    fn lock(&self) -> MutexGuard<'_, Gathered> {
         self.gathered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write_out(&self, gathered: &mut Vec<u8>) {
+    fn write_out(&self, gathered: &mut Gathered) {
         let number = self.fd.load(Ordering::Relaxed);
         let mut written = 0;
-        while written < gathered.len() && number >= 0 && !self.is_broken() {
+        while written < gathered.bytes.len() && number >= 0 && !self.is_broken() {
             // SAFETY: the descriptor was given to us by `open` and is never closed.
             let fd = unsafe { BorrowedFd::borrow_raw(number) };
-            match nix::unistd::write(fd, &gathered[written..]) {
+            match nix::unistd::write(fd, &gathered.bytes[written..]) {
                 Ok(count) => written += count,
                 Err(Errno::EINTR) => {}
                 Err(Errno::EAGAIN) => wait_writable(fd),
                 Err(_) => self.broken.store(true, Ordering::Relaxed),
             }
         }
-        gathered.clear();
+        gathered.bytes.clear();
+        gathered.place += written as u64;
+        if let Some(shelf) = gathered.shelf.as_mut().filter(|_| written > 0) {
+            shelf.written(gathered.place);
+        }
     }
 
     /// Writes every [`TICK`] what is gathered, as long as there is something; then sleeps.
@@ -129,7 +160,7 @@ impl Outgoing {
             drop(waited);
             self.ticks.fetch_add(1, Ordering::Relaxed);
             let mut gathered = self.lock();
-            if gathered.is_empty() {
+            if gathered.bytes.is_empty() {
                 // Under the lock of what is gathered, so that who adds to it sees that it has to wake us.
                 *self.asleep.lock().unwrap_or_else(PoisonError::into_inner) = true;
                 self.is_asleep.store(true, Ordering::Relaxed);

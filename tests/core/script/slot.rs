@@ -12,6 +12,9 @@ pub(crate) struct Slot<'t> {
 /// The first line of a worker that takes one job at a time, in turn.
 pub(crate) const READY: &str = r#"{"method":"ready","params":{"concurrency":1,"prefetch":true}}"#;
 
+const READY_WITH_SHELF: &str =
+    r#"{"method":"ready","params":{"concurrency":1,"prefetch":true,"shelf":{"fd":70,"mark":"00000000000000ff"}}}"#;
+
 impl Slot<'_> {
     // What it does.
 
@@ -140,6 +143,27 @@ impl Slot<'_> {
         self
     }
 
+    /// It says that it is ready and has a shelf, and the shelf is taken.
+    pub(crate) fn has_a_shelf(&mut self) -> &mut Self {
+        self.says(READY_WITH_SHELF);
+        let from = READY_WITH_SHELF.len() as u64 + 1;
+        let taken = self.takes(|action| matches!(action, Action::TakeShelf { from: found, .. } if *found == from));
+        assert!(taken, "its shelf is not taken, or counted from elsewhere; but {:?}", self.t.orders.actions);
+        let (worker, generation) = (self.worker, self.generation);
+        self.t.turn(vec![Event::ShelfTaken { worker, generation }]);
+        self
+    }
+
+    pub(crate) fn is_looked_at(&mut self) -> &mut Self {
+        assert!(self.takes(|action| matches!(action, Action::LookAtShelf { .. })), "nobody looks what it holds back");
+        self
+    }
+
+    /// How often it was looked at since that was last mentioned.
+    pub(crate) fn looks(&mut self) -> usize {
+        std::iter::from_fn(|| self.takes(|action| matches!(action, Action::LookAtShelf { .. })).then_some(())).count()
+    }
+
     /// Its standard input is closed.
     pub(crate) fn hangs_up(&mut self) -> &mut Self {
         let order = self.takes(|action| matches!(action, Action::CloseStdin { .. }));
@@ -154,6 +178,8 @@ impl Slot<'_> {
             | Action::Kill { worker, generation }
             | Action::Probe { worker, generation }
             | Action::Look { worker, generation, .. }
+            | Action::TakeShelf { worker, generation, .. }
+            | Action::LookAtShelf { worker, generation }
             | Action::CloseStdin { worker, generation }) = *action
             else {
                 return false;

@@ -1,0 +1,193 @@
+# ---- the channel -------------------------------------------------------------------------------------------------
+
+
+class Channel:
+    """The two private descriptors, the lock that keeps lines whole, and what was printed."""
+
+    def __init__(self):
+        for fd in (0, 1, 2):
+            try:
+                fcntl.fcntl(fd, fcntl.F_GETFD)
+            except OSError:
+                os.open(os.devnull, os.O_RDWR)  # takes the lowest free number: this one
+        self.incoming = fcntl.fcntl(0, fcntl.F_DUPFD_CLOEXEC, PRIVATE_FROM)
+        self.shelf = Shelf(fcntl.fcntl(1, fcntl.F_DUPFD_CLOEXEC, PRIVATE_FROM))
+        self.crash = fcntl.fcntl(2, fcntl.F_DUPFD_CLOEXEC, PRIVATE_FROM)
+        self.writing = Turn()
+        self.tail = []
+        self.printed = collections.deque()
+        self.pending = 0
+        self.taken = 0
+        self.forked = False
+        self.job = lambda: None  # the id of the job that is running in this thread or task
+        null = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(null, 0)
+        os.close(null)
+        self.capture = memory_file("supervisor-stdout")
+        fcntl.fcntl(self.capture, fcntl.F_SETFL, fcntl.fcntl(self.capture, fcntl.F_GETFL) | os.O_APPEND)
+        os.dup2(self.capture, 1)
+        sys.stdout = Stream(self, "stdout", 1)
+        sys.stderr = Stream(self, "stderr", 2)
+        os.register_at_fork(after_in_child=self._in_child)
+
+    def _in_child(self):
+        """A forked child has no channel: its output goes to the descriptors, and it must not answer."""
+        self.forked = True
+        self.writing = Turn()
+        self.printed.clear()
+        for fd in (self.incoming, self.shelf.outgoing):
+            try:
+                os.close(fd)
+            except OSError:
+                pass
+        self.incoming = -1
+        self.shelf = Shelf(-1)
+        faulthandler.unregister(signal.SIGTERM)
+
+    def read_lines(self):
+        """The lines that have arrived, None at the end. Blocks for at least one piece; nothing is held back meanwhile."""
+        self.flush()
+        piece = os.read(self.incoming, 65536)
+        if not piece:
+            return None
+        if b"\n" not in piece:
+            self.tail.append(piece)
+            return ()
+        lines = piece.split(b"\n")
+        if self.tail:
+            self.tail.append(lines[0])
+            lines[0] = b"".join(self.tail)
+            self.tail = []
+        last = lines.pop()
+        if last:
+            self.tail.append(last)
+        return lines
+
+    def send(self, text):
+        """One line, to be read now, and all that was said before it."""
+        self.say(text)
+        self.flush()
+
+    def say(self, text):
+        """One line, which may wait on the shelf until `flush`."""
+        try:
+            data = text.encode()
+        except UnicodeEncodeError:  # a lone surrogate inside a string: only an escape can carry it
+            data = to_ascii_json(json.loads(text)).encode() + b"\n"
+        with self.writing:
+            self.shelf.put(data)
+
+    def flush(self):
+        """Puts what waits into the pipe."""
+        if self.shelf.held > SHELF_HEAD:
+            with self.writing:
+                self.shelf.flush()
+
+    def answer(self, job, text):
+        """The result of a job, given as JSON text, after what it printed."""
+        if self.printed or os.lseek(self.capture, 0, 2) != self.taken:
+            self.deliver()
+        if type(job) is not int:
+            job = to_json(job)
+        self.say('{"jsonrpc":"2.0","id":%s,"result":%s}\n' % (job, text))
+
+    def fail(self, job, error):
+        """The failure of a job, after what it printed."""
+        self.deliver()
+        self.say(to_json({"jsonrpc": "2.0", "id": job, "error": error}) + "\n")
+
+    def request(self, name, method, params):
+        self.send(to_json({"jsonrpc": "2.0", "id": name, "method": method, "params": params}) + "\n")
+
+    def notify(self, method, params):
+        self.send(to_json({"jsonrpc": "2.0", "method": method, "params": params}) + "\n")
+
+    def ready(self, params):
+        """The first line; what is said is counted from its end on."""
+        line = to_json({"jsonrpc": "2.0", "method": "ready", "params": params}) + "\n"
+        with self.writing:
+            self.shelf.put(line.encode())
+            self.shelf.begin()
+
+    def deliver(self):
+        """Says what was printed so far. Taking and saying are one step, so that no answer overtakes it."""
+        with self.writing:
+            self._deliver()
+
+    def _deliver(self):
+        self._collect()
+        parts = []
+        while self.printed:
+            parts.append(self.printed.popleft())
+        self.pending = 0
+        at = 0
+        while at < len(parts):
+            job, stream, _ = parts[at]
+            run = []
+            while at < len(parts) and parts[at][0] == job and parts[at][1] == stream:
+                run.append(parts[at][2])
+                at += 1
+            params = {} if job is None else {"id": job}
+            params.update(stream=stream, data=_text(run))
+            line = to_json({"jsonrpc": "2.0", "method": "output", "params": params}) + "\n"
+            self.shelf.put(line.encode())
+
+    def _collect(self):
+        """Takes what was written to descriptor 1 by other means than `sys.stdout`; the lock is held."""
+        end = os.lseek(self.capture, 0, 2)
+        while self.taken < end:
+            piece = os.pread(self.capture, end - self.taken, self.taken)
+            if not piece:
+                break
+            self.taken += len(piece)
+            self.printed.append((self.capture_job(), "stdout", piece))
+        if self.taken > 1 << 22 and self.taken == os.lseek(self.capture, 0, 2):
+            os.ftruncate(self.capture, 0)
+            self.taken = 0
+
+    def capture_job(self):
+        """Whose descriptor 1 is: the running job's when there is only one at a time."""
+        return None
+
+    def print(self, stream, data):
+        """Keeps what was printed until its job ends, or there is much of it."""
+        if self.forked:
+            raw = data if type(data) is bytes else data.encode("utf-8", "surrogateescape")
+            fd = 1 if stream == "stdout" else 2
+            while raw:
+                raw = raw[os.write(fd, raw) :]
+            return
+        if os.lseek(self.capture, 0, 2) != self.taken and self.writing.acquire(False):
+            try:
+                self._collect()  # a child wrote before this: the order is kept
+            finally:
+                self.writing.release()
+        self.printed.append((self.job(), stream, data))
+        self.pending += len(data)
+        if self.pending > PENDING_OUTPUT and self.writing.acquire(False):
+            try:
+                self._deliver()
+            finally:
+                self.writing.release()
+
+
+def _text(parts):
+    """One string, or base64 when it is no UTF-8."""
+    if all(type(part) is str for part in parts):
+        text = "".join(parts)
+        try:
+            text.encode()
+            return text
+        except UnicodeEncodeError:
+            parts = [text]
+    raw = b"".join(part if type(part) is bytes else part.encode("utf-8", "surrogatepass") for part in parts)
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        try:
+            raw = raw.decode("utf-8", "surrogatepass").encode("utf-8", "surrogateescape")
+        except UnicodeError:
+            pass
+        return _unusual(raw)
+
+

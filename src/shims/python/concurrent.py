@@ -1,0 +1,252 @@
+# ---- several jobs at a time --------------------------------------------------------------------------------------
+
+RUNNING = contextvars.ContextVar("supervisor_job", default=None)
+
+
+class Job:
+    """One job of Concurrent."""
+
+    __slots__ = ("id", "function", "params", "thread", "task", "cancelled", "done")
+
+    def __init__(self, request, function):
+        self.id = request["id"]
+        self.function = function
+        self.params = request.get("params")
+        self.thread = self.task = None
+        self.cancelled = self.done = False
+
+    def call(self):
+        if type(self.params) is dict:
+            return self.function(**self.params)
+        return self.function(*(self.params or ()))
+
+
+class Concurrent(Worker):
+    """Up to `limit` jobs at a time: coroutines on the main thread's loop, functions in threads."""
+
+    def __init__(self, channel, limit):
+        super().__init__(channel)
+        self.limit = self.free = limit
+        self.pending = collections.deque()
+        self.running = {}
+        self.state = threading.Lock()
+        self.changed = threading.Condition(self.state)
+        self.work = collections.deque()
+        self.idle_threads = 0
+        self.threads = 0
+        self.loop = None
+        self.main_needed = threading.Event()
+        self.main = threading.get_ident()
+        channel.job = self.current_job
+
+    def run(self):
+        _thread.start_new_thread(self.read, ())
+        self.main_needed.wait()
+        while self.loop is not None:
+            import asyncio
+
+            asyncio.set_event_loop(self.loop)
+            try:
+                self.loop.run_forever()
+                break
+            except (SystemExit, KeyboardInterrupt):  # raised by a task of the user's own; its job has its answer
+                continue
+
+    def read(self):
+        incoming = self.channel.incoming
+        while True:
+            if self.running and not select.select([incoming], [], [], STREAM_EVERY)[0]:
+                if self.channel.printed or os.lseek(self.channel.capture, 0, 2) != self.channel.taken:
+                    self.channel.deliver()
+                continue
+            if not self.receive():
+                break
+        with self.state:
+            self.end_if_done()
+
+    def accept(self, requests):
+        for request in requests:
+            params = request.get("params")
+            if params is not None and type(params) is not list and type(params) is not dict:
+                self.channel.fail(request["id"], {"code": BAD_PARAMS, "message": "params is an array or an object"})
+                continue
+            function = self.find(request)
+            if function is not None:
+                with self.state:
+                    self.pending.append(Job(request, function))
+        with self.state:
+            self.start_more()
+
+    def start_more(self):
+        """Begins as many jobs as there is room for; `state` is held."""
+        while self.free and self.pending:
+            job = self.pending.popleft()
+            self.free -= 1
+            self.running[job.id] = job
+            if _is_coroutine(job.function):
+                self.on_loop(job)
+            else:
+                self.work.append(job)
+                if self.idle_threads < len(self.work) and self.threads < self.limit:
+                    self.threads += 1
+                    _thread.start_new_thread(self.serve, ())
+                else:
+                    self.changed.notify()
+
+    def on_loop(self, job):
+        self.need_loop()
+        self.loop.call_soon_threadsafe(self.begin, job)
+
+    def need_loop(self):
+        import asyncio
+
+        if self.loop is None:
+            self.loop = asyncio.new_event_loop()
+            self.main_needed.set()
+
+    def begin(self, job):
+        job.task = self.loop.create_task(self.follow(job))
+
+    async def follow(self, job):
+        RUNNING.set(job)
+        try:
+            result = await job.call()
+        except BaseException as error:
+            self.fail(job, error)
+        else:
+            self.succeed(job, result)
+        self.finish(job)
+
+    def serve(self):
+        """One of the threads that plain functions run in."""
+        while True:
+            with self.state:
+                while not self.work:
+                    self.idle_threads += 1
+                    self.changed.wait()
+                    self.idle_threads -= 1
+                job = self.work.popleft()
+                job.thread = threading.get_ident()
+            RUNNING.set(job)
+            try:
+                result = job.call()
+                if hasattr(result, "__await__"):
+                    result = self.elsewhere(result)
+            except BaseException as error:
+                self.fail(job, error)
+            else:
+                self.succeed(job, result)
+            job.thread = None
+            RUNNING.set(None)
+            self.finish(job)
+
+    def elsewhere(self, awaitable):
+        """A plain function gave something to await: the loop does, this thread waits."""
+        import asyncio
+
+        with self.state:
+            self.need_loop()
+
+        async def whole():
+            return await awaitable
+
+        return asyncio.run_coroutine_threadsafe(whole(), self.loop).result()
+
+    def succeed(self, job, result):
+        if self.channel.forked:
+            os._exit(0)
+        try:
+            text = result_json(result)
+        except BaseException as error:
+            self.channel.fail(job.id, _no_json(result, error))
+        else:
+            self.channel.answer(job.id, text)
+
+    def fail(self, job, error):
+        if self.channel.forked:
+            _leave_child(error)
+        if job.cancelled and type(error).__name__ == "CancelledError":
+            self.channel.fail(job.id, _cancelled(error))
+        else:
+            self.channel.fail(job.id, _call_failed(job.function, job.params, error))
+
+    def finish(self, job):
+        with self.state:
+            job.done = True
+            self.running.pop(job.id, None)
+            self.free += 1
+            self.start_more()
+            self.end_if_done()
+
+    def end_if_done(self):
+        if self.ended and self.free == self.limit and not self.pending:
+            if self.loop is not None:
+                self.loop.call_soon_threadsafe(self.loop.stop)
+            self.main_needed.set()
+
+    def recall(self, wanted):
+        """Takes a job out of the queue that was not begun; whether there was one."""
+        with self.state:
+            for job in self.pending:
+                if job.id == wanted:
+                    self.pending.remove(job)
+                    self.channel.fail(wanted, _cancelled())
+                    return True
+        return False
+
+    def cancel(self, wanted):
+        if self.recall(wanted):
+            return
+        with self.state:
+            try:
+                job = self.running.get(wanted)
+            except TypeError:
+                return
+            if job is None:
+                return
+            job.cancelled = True
+            waiting = job in self.work  # no thread has taken it yet
+            if waiting:
+                self.work.remove(job)
+        if waiting:
+            self.channel.fail(wanted, _cancelled())
+            self.finish(job)
+        elif job.thread is not None:
+            self.locate(job)
+        elif self.loop is not None:
+            self.loop.call_soon_threadsafe(lambda: job.task and job.task.cancel())
+            _after(STUCK_AFTER, lambda: self.locate(job))
+
+    def locate(self, job):
+        """Tells where a cancelled job is that still runs."""
+        if job.done:
+            return
+        if job.task is not None:
+            self.stuck(job.id, _task_stack(job.task, self.main), True)
+            return
+        frame = sys._current_frames().get(job.thread or self.main)
+        if frame is not None and stack_of(frame):
+            self.stuck(job.id, stack_of(frame), False)
+        else:  # not in the function yet, or not any more
+            _after(STUCK_AFTER, lambda: self.locate(job))
+
+    def current_job(self):
+        job = RUNNING.get()
+        return None if job is None else job.id
+
+    def expect(self, more):
+        """The reading thread always reads."""
+
+    def wait_for(self, waiter):
+        waiter.wait()
+
+
+def _is_coroutine(function):
+    import functools
+    import inspect
+
+    while isinstance(function, functools.partial):
+        function = function.func
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)
+
+

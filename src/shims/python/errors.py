@@ -1,0 +1,86 @@
+# ---- errors ------------------------------------------------------------------------------------------------------
+
+
+def _shorten(text, most):
+    if len(text) <= most:
+        return text
+    head = most // 4
+    return "%s\n  ... %d characters left out ...\n%s" % (text[:head], len(text) - most, text[head - most :])
+
+
+def _is_ours(filename):
+    return filename in OURS or filename.startswith("<frozen importlib")
+
+
+def describe(error):
+    """(type name, message, traceback) of an exception; the shim's own frames are left out."""
+    name = type(error).__qualname__
+    try:
+        text = str(error)
+    except BaseException as second:
+        text = "<its text cannot be told: %s>" % type(second).__qualname__
+    message = _shorten("%s: %s" % (name, text) if text else name, MAX_MESSAGE)
+    frames = error.__traceback__
+    while frames is not None and _is_ours(frames.tb_frame.f_code.co_filename):
+        frames = frames.tb_next
+    try:
+        lines = traceback.format_exception(type(error), error.with_traceback(frames), frames)
+        trace = _shorten("".join(lines), MAX_TRACEBACK)
+    except BaseException as second:
+        trace = "%s\n(the traceback cannot be told: %s)\n" % (message, type(second).__qualname__)
+    return name, message, trace
+
+
+def _failure(error):
+    name, message, trace = describe(error)
+    return {"code": FUNCTION_FAILED, "message": message, "data": {"type": name, "traceback": trace}}
+
+
+def _no_json(result, error):
+    """A result that cannot be told fails its job, with the type named."""
+    kind = _kind_name(type(result))
+    message = "the result, %s %s, is no JSON: %s" % ("an" if kind[:1] in "aeiou" else "a", kind, describe(error)[1])
+    return {"code": FUNCTION_FAILED, "message": message, "data": {"type": type(error).__qualname__, "result_type": kind}}
+
+
+def _call_failed(function, params, error):
+    """Arguments that do not fit are told apart from a TypeError of the function itself; only looked at after it."""
+    inner = error.__traceback__
+    while inner is not None and _is_ours(inner.tb_frame.f_code.co_filename):
+        inner = inner.tb_next
+    if isinstance(error, TypeError) and inner is None:
+        import inspect
+
+        try:
+            signature = inspect.signature(function)
+        except (TypeError, ValueError):
+            return _failure(error)
+        try:
+            signature.bind(**params) if type(params) is dict else signature.bind(*(params or []))
+        except TypeError as misfit:
+            name = getattr(function, "__qualname__", repr(function))
+            message = "%s%s: %s" % (name, signature, misfit)
+            return {"code": BAD_PARAMS, "message": _shorten(message, MAX_MESSAGE), "data": {"type": "TypeError"}}
+    return _failure(error)
+
+
+def _cancelled(error=None):
+    """The answer to a cancelled job: `error` is how it left the place where it was, None when it had not begun."""
+    data = {"begun": error is not None}
+    if error is not None:
+        data["traceback"] = describe(error)[2]
+    return {"code": CANCELLED, "message": "cancelled", "data": data}
+
+
+def stack_of(frame):
+    """The stack of a frame, oldest call first, from the user's first frame on; empty when there is none."""
+    stack = traceback.extract_stack(frame)
+    while stack and _is_ours(stack[-1].filename):  # waiting inside a lock of ours: its caller is the place
+        stack.pop()
+    first = max((at + 1 for at, one in enumerate(stack) if one.filename == SHIM), default=0)
+    stack = stack[first:] if first else []
+    if not stack:
+        return ""
+    return _shorten("Traceback (most recent call last):\n" + "".join(traceback.format_list(stack)), MAX_TRACEBACK)
+
+

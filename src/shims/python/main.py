@@ -1,0 +1,78 @@
+# ---- start and end -----------------------------------------------------------------------------------------------
+
+
+def _prepare_path(place):
+    """Puts the directory in front of the search path in which a user expects imports to be looked for."""
+    if not getattr(sys.flags, "safe_path", False):
+        sys.path.insert(0, os.path.dirname(os.path.realpath(place)) if _is_file(place) else os.getcwd())
+
+
+def _is_file(place):
+    return place.endswith(".py") or os.sep in place
+
+
+def _start_failure(channel, error):
+    """Says once why this worker cannot work; supervisor gives up at once."""
+    if isinstance(error, UnknownMethod):
+        message, trace = str(error), ""
+    else:
+        _, message, trace = describe(error)
+        if trace.strip() == message:
+            trace = ""
+    channel.deliver()
+    channel.notify("failed", {"message": message, "traceback": trace})
+    os._exit(1)
+
+
+def _leave():
+    """Ends the process although threads of the user's may still run: exit functions and buffers first."""
+    global _the_worker
+    try:
+        atexit._run_exitfuncs()
+    except BaseException:
+        pass
+    import gc
+
+    for thing in gc.get_objects():
+        if isinstance(thing, io.IOBase):
+            try:
+                thing.flush()
+            except Exception:
+                pass
+    channel = _the_worker.channel
+    if channel.printed or os.lseek(channel.capture, 0, 2) != channel.taken:
+        channel.deliver()
+    channel.flush()
+    os._exit(0)
+
+
+def main():
+    """Arguments: concurrency, spec."""
+    global _the_worker
+    concurrency, spec = int(sys.argv[1]), sys.argv[2]
+    channel = Channel()
+    faulthandler.enable(channel.crash)
+    faulthandler.register(signal.SIGTERM, channel.crash, all_threads=True, chain=True)
+    try:
+        place, function = split_spec(spec)
+        _prepare_path(place)
+        _offer_module()
+        _the_worker = worker = Serial(channel) if concurrency == 1 else Concurrent(channel, concurrency)
+        module = load(place)
+        worker.functions = Functions(module)
+        if function is not None:
+            worker.functions.known[function] = worker.functions.look_up(function, trusted=True)
+    except BaseException as error:
+        _start_failure(channel, error)
+    if channel.printed or os.lseek(channel.capture, 0, 2) != channel.taken:
+        channel.deliver()
+    ready = {"protocol": PROTOCOL, "name": "python", "pid": os.getpid(), "concurrency": concurrency}
+    ready.update(prefetch=True, batch=True)
+    if concurrency == 1:  # one that holds several jobs open has nothing to gain: their answers come one by one
+        ready.update(channel.shelf.open())
+    channel.ready(ready)
+    worker.run()
+    _leave()
+
+
+main()

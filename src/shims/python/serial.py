@@ -1,0 +1,308 @@
+# ---- one job at a time -------------------------------------------------------------------------------------------
+
+
+class Serial(Worker):
+    """One job at a time, on the main thread."""
+
+    def __init__(self, channel):
+        super().__init__(channel)
+        self.queue = collections.deque()
+        self.current = None  # the request that is being worked on
+        self.pace = 1  # jobs done in one stretch
+        self.reading = _thread.allocate_lock()
+        self.nudge = _thread.allocate_lock()
+        self.nudge.acquire()
+        self.wanted = False
+        self.others_wait = 0
+        self.loop = None
+        self.task = None
+        self.cancel_asked = None
+        wake = os.pipe()
+        self.wake_out, self.wake_in = (fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, PRIVATE_FROM) for fd in wake)
+        for fd in wake:
+            os.close(fd)
+        os.set_blocking(self.wake_in, False)
+        channel.job = channel.capture_job = self.current_job
+        self.main = threading.get_ident()
+
+    def run(self):
+        _thread.start_new_thread(self.watch, ())
+        while self.pull(lambda: self.queue):
+            self.work()
+        self.work()
+
+    def sort(self, line):
+        # An array of calls is queued as it is. What has to be looked at now, a notification or an answer to a request of
+        # ours, is told by the `$` in its method or id.
+        if line[:1] == b"[" and b"$" not in line:
+            try:
+                requests = from_json(line)
+            except (ValueError, RecursionError):
+                requests = None
+            if requests:
+                self.queue.extend(requests)
+                return
+        super().sort(line)
+
+    def accept(self, requests):
+        self.queue.extend(requests)
+
+    def pull(self, enough):
+        """The main thread reads, unless `enough()` says that the watcher has already. False at the end."""
+        if not self.reading.acquire(False):
+            self.wanted = True  # a byte alone could be taken by a watcher that then comes back sooner than we
+            try:
+                os.write(self.wake_in, b"x")
+            except BlockingIOError:
+                pass
+            self.reading.acquire()
+            self.wanted = False
+        try:
+            return bool(enough()) or (not self.ended and self.receive())
+        finally:
+            self.reading.release()
+
+    def work(self):
+        """Runs all that is queued, in stretches whose answers leave together: as many jobs as take STRETCH, by what the
+        last ones took. What is taken out of the queue is begun: the watcher answers only what is in it."""
+        queue, clock, flush = self.queue, time.monotonic, self.channel.flush
+        while queue:
+            count = min(len(queue), self.pace)
+            if count == 1 and len(queue) == 1:  # one at a time: nothing to measure
+                self.stretch(1)
+            else:
+                begin = clock()
+                self.stretch(count)
+                self.pace = max(1, min(STRETCH_MAX, int(count * STRETCH / (clock() - begin + 1e-9))))
+            flush()
+        self.current = None
+
+    def stretch(self, count):
+        """Runs so many jobs. This is the hot path, so what `Channel.answer` does is written out here: each answer is on
+        the shelf when its job has ended, and a job which kills the process takes no finished one with it."""
+        channel, known, take = self.channel, self.functions.known, self.queue.popleft
+        printed, lseek, capture = channel.printed, os.lseek, channel.capture
+        turn, shelf = channel.writing, channel.shelf
+        area, words, room = shelf.area, shelf.words, shelf.room() if count > 1 else 0
+        for _ in itertools.repeat(None, count):
+            try:
+                self.current = request = take()
+            except IndexError:  # the watcher gave the rest back
+                return
+            try:
+                job, function, params = request["id"], known[request["method"]], request["params"]
+            except (KeyError, TypeError):
+                found = self.look_into(request)
+                if found is None:
+                    continue
+                job, function, params = found
+            try:
+                if type(params) is list:
+                    result = function(*params)
+                else:
+                    result = call(function, params)
+                kind = type(result)
+                if kind not in PLAIN and hasattr(result, "__await__"):
+                    result = self.complete(result)
+                    kind = type(result)
+            except BaseException as error:
+                self.failed(job, function, params, error)
+                continue
+            if channel.forked:
+                os._exit(0)
+            try:
+                if type(job) is not int:
+                    raise TypeError
+                if kind is int:
+                    data = b'{"jsonrpc":"2.0","id":%d,"result":%d}\n' % (job, result)
+                else:
+                    data = b'{"jsonrpc":"2.0","id":%d,"result":%s}\n' % (job, result_json(result).encode())
+            except BaseException:
+                self.answer_unusual(job, result)
+                continue
+            if printed or lseek(capture, 0, 2) != channel.taken:
+                channel.deliver()
+            turn.mine = True
+            start = room if turn.claimed else shelf.held
+            end = start + len(data)
+            if end <= room:
+                area[start:end] = data
+                shelf.held = words[SHELF_END] = end
+                turn.mine = False
+            else:
+                turn.mine = False
+                with turn:
+                    shelf.put(data)
+
+    def look_into(self, request):
+        """(id, function, parameters) of what is no plain call of a known function; None once it is dealt with."""
+        if type(request) is not dict or "method" not in request or "id" not in request:
+            self.current = None
+            self.sort_one(request)
+            return None
+        function, params = self.find(request), request.get("params")
+        if function is not None and not (params is None or type(params) is list or type(params) is dict):
+            self.channel.fail(request["id"], {"code": BAD_PARAMS, "message": "params is an array or an object"})
+            return None
+        return None if function is None else (request["id"], function, params)
+
+    def answer_unusual(self, job, result):
+        """Answers what is not told in the plain way: a result with no form in JSON or UTF-8, an id that is no integer."""
+        try:
+            text = result_json(result)
+        except BaseException as error:
+            self.channel.fail(job, _no_json(result, error))
+        else:
+            self.channel.answer(job, text)
+
+    def failed(self, job, function, params, error):
+        if self.channel.forked:
+            _leave_child(error)
+        if job == self.cancel_asked and type(error).__name__ == "CancelledError":
+            self.channel.fail(job, _cancelled(error))
+        else:
+            self.channel.fail(job, _call_failed(function, params, error))
+
+    def complete(self, awaitable):
+        """Runs a coroutine to its end, on a loop that lives as long as the worker."""
+        import asyncio
+
+        async def whole():
+            return await awaitable
+
+        if self.loop is None:
+            self.loop = asyncio.new_event_loop()
+            asyncio.set_event_loop(self.loop)
+        self.task = self.loop.create_task(whole())
+        if self.cancel_asked is not None and self.cancel_asked == self.current_job():
+            self.interrupt(self.cancel_asked, self.task)
+        try:
+            return self.loop.run_until_complete(self.task)
+        finally:
+            self.task = None
+
+    def watch(self):
+        """The second thread: sleeps while the main thread waits for input, reads while one job takes long.
+
+        It holds `reading` only while it reads; the main thread asks for it by `wanted` and a byte in the wake pipe.
+        """
+        while not self.ended:
+            before = self.current
+            self.nudge.acquire(True, WATCH_AFTER)
+            with self.reading:  # held by the main thread for as long as it waits for input: no wake-ups when idle
+                if self.ended:
+                    return
+                if (self.current is not before or before is None) and not self.others_wait:
+                    continue
+                self.read_for_main()
+
+    def read_for_main(self):
+        while not self.ended and not self.wanted:
+            ready, _, _ = select.select([self.channel.incoming, self.wake_out], [], [], STREAM_EVERY)
+            if self.wake_out in ready:
+                os.read(self.wake_out, 4096)
+                return
+            if ready:
+                self.receive()
+                self.channel.flush()
+            elif self.channel.printed or os.lseek(self.channel.capture, 0, 2) != self.channel.taken:
+                self.channel.deliver()
+                self.channel.flush()
+
+    def recall(self, job):
+        """Takes a job out of the queue that was not begun; whether there was one."""
+        for request in list(self.queue):
+            if type(request) is dict and request.get("id") == job:
+                try:
+                    self.queue.remove(request)
+                except (ValueError, IndexError):
+                    return False
+                self.channel.fail(job, _cancelled())
+                return True
+        return False
+
+    def cancel(self, job):
+        """Takes a job out of the queue, or stops the coroutine, or tells where the running function is."""
+        if self.recall(job):
+            return
+        if self.current_job() != job or job is None:
+            return
+        self.cancel_asked = job  # first, so that a task that is just being made sees it
+        self.interrupt(job, self.task)
+
+    def interrupt(self, job, task):
+        if task is not None:
+            self.loop.call_soon_threadsafe(task.cancel)
+            _after(STUCK_AFTER, lambda: self.task is task and self.stuck(job, _task_stack(task, self.main), True))
+            return
+        frame = sys._current_frames()[self.main]
+        if stack_of(frame):
+            self.stuck(job, stack_of(frame), False)
+        else:  # not in the function yet, or not any more
+            _after(STUCK_AFTER, lambda: self.current_job() == job and self.task is None and self.interrupt(job, None))
+
+    def current_job(self):
+        request = self.current
+        return request.get("id") if type(request) is dict else None
+
+    def expect(self, more):
+        """Others than the main thread wait for answers: the watcher has to read at once."""
+        with self.asking:
+            self.others_wait += more
+        if more > 0:
+            try:
+                self.nudge.release()
+            except RuntimeError:  # it is awake already
+                pass
+
+    def wait_for(self, waiter):
+        """Waits for an answer of supervisor. The main thread reads it itself: one round trip, no hand-over."""
+        if threading.get_ident() != self.main:
+            self.expect(1)
+            waiter.wait()
+            self.expect(-1)
+            return
+        while waiter.reply is None:
+            self.pull(lambda: waiter.reply is not None)
+
+
+PLAIN = frozenset((int, str, float, bool, type(None), list, dict))  # kinds of results that nobody waits for
+
+
+def call(function, params):
+    """Calls with named parameters, or none."""
+    return function(**params) if type(params) is dict else function(*(params or ()))
+
+
+def _leave_child(error):
+    """A forked child of the user's function came back into the shim: it ends as Python would end it."""
+    if isinstance(error, SystemExit):
+        code = error.code
+        if code is None or isinstance(code, int):
+            os._exit((code or 0) & 0xFF)
+        os.write(2, ("%s\n" % (code,)).encode())
+    else:
+        os.write(2, describe(error)[2].encode("utf-8", "backslashreplace"))
+    os._exit(1)
+
+
+def _after(seconds, action):
+    timer = threading.Timer(seconds, action)
+    timer.daemon = True
+    timer.start()
+
+
+def _task_stack(task, thread):
+    """Where a coroutine waits, or where it holds the event loop up."""
+    chain, awaited = [], task.get_coro()
+    while awaited is not None:
+        frame = getattr(awaited, "cr_frame", None) or getattr(awaited, "gi_frame", None)
+        if frame is not None and not _is_ours(frame.f_code.co_filename):
+            chain.append((frame, frame.f_lineno))
+        if getattr(awaited, "cr_running", False):
+            return stack_of(sys._current_frames()[thread])
+        awaited = getattr(awaited, "cr_await", None) or getattr(awaited, "gi_yieldfrom", None)
+    lines = traceback.StackSummary.extract(chain).format()
+    return _shorten("Traceback (most recent call last):\n" + "".join(lines), MAX_TRACEBACK)
+
+

@@ -1,0 +1,110 @@
+# ---- what both ways of running have in common ----------------------------------------------------------------------
+
+
+class Worker:
+    """What both ways of running have in common: messages in, waiting for answers of supervisor."""
+
+    def __init__(self, channel):
+        self.channel = channel
+        self.functions = None
+        self.ended = False
+        self.waiters = {}
+        self.asked = 0
+        self.asking = _thread.allocate_lock()
+
+    def receive(self):
+        """Reads once and sorts what came. False at the end."""
+        lines = self.channel.read_lines()
+        if lines is None:
+            self.end()
+            return False
+        for line in lines:
+            if line and not line.isspace():
+                self.sort(line)
+        return True
+
+    def end(self):
+        self.ended = True
+        for waiter in list(self.waiters.values()):
+            waiter.settle({"error": {"code": -32001, "message": "supervisor has closed the channel"}})
+
+    def sort(self, line):
+        try:
+            message = from_json(line)
+        except (ValueError, RecursionError) as error:
+            self.channel.fail(None, {"code": PARSE_ERROR, "message": "the line is no JSON: %s" % error})
+            return
+        if type(message) is not list:
+            message = [message]
+        elif not message:
+            self.channel.fail(None, {"code": INVALID_REQUEST, "message": "an empty batch"})
+        requests = [one for one in message if self.sort_one(one)]
+        if requests:
+            self.accept(requests)
+
+    def sort_one(self, one):
+        """Deals with one message, unless it is a request, which is accepted with those that came with it."""
+        if type(one) is not dict:
+            self.channel.fail(None, {"code": INVALID_REQUEST, "message": "a message is a JSON object"})
+        elif "method" in one:
+            if "id" in one:
+                return True
+            if type(one.get("params")) is not dict:
+                pass
+            elif one["method"] == "$/cancelRequest":
+                self.cancel(one["params"].get("id"))
+            elif one["method"] == "$/recall":
+                self.recall(one["params"].get("id"))
+        elif "result" in one or "error" in one:
+            waiter = self.waiters.get(one.get("id")) if type(one.get("id")) is str else None
+            if waiter:
+                waiter.settle(one)
+        else:
+            self.channel.fail(None, {"code": INVALID_REQUEST, "message": "neither a request nor an answer"})
+        return False
+
+    def find(self, request):
+        """The function of a request, or None after it was answered with an error."""
+        try:
+            return self.functions.find(request["method"])
+        except UnknownMethod as error:
+            self.channel.fail(request["id"], {"code": UNKNOWN_METHOD, "message": str(error)})
+        except BaseException as error:  # a module's or class's own code ran and raised
+            self.channel.fail(request["id"], _failure(error))
+        return None
+
+    def ask(self, method, params, waiter):
+        """Sends a request of our own; `waiter` is settled by its answer."""
+        with self.asking:
+            self.asked += 1
+            name = "$py-%d" % self.asked
+        self.waiters[name] = waiter
+        waiter.forget = lambda: self.waiters.pop(name, None)
+        self.channel.request(name, method, params)
+
+    def stuck(self, job, trace, interruptible):
+        """A cancelled job that still runs: its record gets the place, before the worker is killed."""
+        self.channel.deliver()
+        self.channel.notify("stuck", {"id": job, "interruptible": interruptible, "traceback": trace})
+        faulthandler.unregister(signal.SIGTERM)  # it would tell the same again, less readably
+
+
+class Waiter:
+    """An answer of supervisor that a thread waits for."""
+
+    def __init__(self):
+        self.reply = None
+        self.arrived = _thread.allocate_lock()
+        self.arrived.acquire()
+        self.forget = lambda: None
+
+    def settle(self, reply):
+        if self.reply is None:
+            self.forget()
+            self.reply = reply
+            self.arrived.release()
+
+    def wait(self):
+        self.arrived.acquire()
+
+

@@ -17,7 +17,7 @@ use nix::fcntl::posix_fallocate;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
@@ -25,6 +25,8 @@ const MAGIC: &[u8; 24] = b"supervisor marks 1\n\0\0\0\0\0";
 const HEAD_BYTES: u64 = 64;
 const WORD_BYTES: u64 = 8;
 const MARK_BYTES: usize = 48;
+/// Lowest number that workers inherit the file under.
+const NUMBER_MIN: i32 = 10;
 /// The file grows by so many marks.
 const GROWTH: usize = 64;
 
@@ -122,6 +124,10 @@ fn u32_at(bytes: &[u8], at: usize) -> u32 {
 impl Marks {
     /// Makes the file, which is locked, that of this run. `left` are open still: they keep marks, the first ones, in order.
     pub(super) fn begin(file: File, path: PathBuf, workers: u32, left: &[Left]) -> io::Result<Self> {
+        // Out of the way of the numbers that start-up scripts of workers use.
+        let fd = nix::fcntl::fcntl(&file, nix::fcntl::FcntlArg::F_DUPFD_CLOEXEC(NUMBER_MIN))?;
+        // SAFETY: the number was just given to us, and nobody else owns it.
+        let file = File::from(unsafe { OwnedFd::from_raw_fd(fd) });
         let mut marks = Marks {
             file,
             path,

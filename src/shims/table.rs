@@ -29,6 +29,7 @@ pub const PYTHON: Language = Language {
         include_str!("python/values.py"),
         include_str!("python/errors.py"),
         include_str!("python/shelf.py"),
+        include_str!("python/marks.py"),
         include_str!("python/channel.py"),
         include_str!("python/streams.py"),
         include_str!("python/functions.py"),

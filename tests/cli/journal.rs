@@ -256,3 +256,46 @@ fn the_job_log_has_the_columns_of_gnu_parallel() {
     let shown: Vec<_> = lines[1..].iter().map(|line| [line[0], line[5], line[6], line[7], line[8]].join(" ")).collect();
     assert_eq!(shown, ["1 6 0 0 echo hello", "2 0 3 0 exit 3", "3 0 0 9 kill -9 $$", "1 0 0 0 true"]);
 }
+
+const PYTHON: &str = "
+import os, time
+def f(n):
+    with open('ran', 'a') as ran: ran.write(f'{n}\\n')
+    while n == 5 and not os.path.exists('go'): time.sleep(0.01)
+    return n
+";
+const NODE: &str = "
+import fs from 'node:fs';
+export async function f(n) {
+  fs.appendFileSync('ran', `${n}\\n`);
+  while (n === 5 && !fs.existsSync('go')) await new Promise((done) => setTimeout(done, 10));
+  return n;
+}
+";
+
+#[test]
+fn calls_that_were_only_sent_ahead_were_not_running() {
+    for (flag, name, text) in [("--python", "tasks.py", PYTHON), ("--node", "tasks.mjs", NODE)] {
+        let dir = TempDir::new(&format!("journal-ahead{flag}"));
+        dir.file(name, text);
+        let target = format!("{name}:f");
+        let args = [flag, &target, "-w", "1"];
+        let list: String = (1..=200).map(|n| format!("[{n}]\n")).collect();
+        let run = || Run::text(["--output", "out.jsonl"]).args(args).cwd(dir.path()).stdin(&list);
+        let started = run().start();
+        crate::harness::await_condition("the fifth call runs, and four records are in the file", || {
+            let lines = |name| std::fs::read_to_string(dir.path().join(name)).unwrap_or_default().lines().count();
+            (lines("ran"), lines("out.jsonl")) == (5, 4)
+        });
+        started.signal(libc::SIGKILL);
+        started.finish();
+        dir.file("go", "");
+        let done = run().args(["--retry-unknown"]).run().expect_code(0);
+        assert_eq!(done.stderr.matches("outcome unknown").count(), 1, "{}", done.stderr);
+        for (id, (status, attempts)) in by_id(&journal(&dir)) {
+            assert_eq!((status.as_str(), attempts), ("ok", 1 + u64::from(id == "5")), "{id}");
+        }
+        let runs = std::fs::read_to_string(dir.path().join("ran")).unwrap();
+        assert_eq!(runs.lines().count(), 201, "the fifth ran twice, all others once");
+    }
+}

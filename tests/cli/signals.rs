@@ -70,7 +70,12 @@ fn a_hang_up_that_was_ignored_stays_ignored() {
 
 #[test]
 fn ctrl_z_stops_the_jobs_and_their_clocks() {
-    let mut run = Run::json(["-w", "1", "--timeout", "1500ms"]).start();
+    // In a group of its own, whose parent is in another one of the same session, as in a shell: the kernel stops nobody by
+    // this signal whom nobody could continue.
+    let own_group = |command: &mut std::process::Command| {
+        std::os::unix::process::CommandExt::process_group(command, 0);
+    };
+    let mut run = Run::json(["-w", "1", "--timeout", "1500ms"]).with(own_group).start();
     run.feed("echo $$; sleep 1; echo end\necho next\n");
     // Only a job that is running can be stopped: its shell is a child of the worker, which is a child of ours.
     let job = run.await_grandchild();

@@ -50,6 +50,7 @@ def main():
     """Arguments: concurrency, spec."""
     global _the_worker
     concurrency, spec = int(sys.argv[1]), sys.argv[2]
+    word = open_marks()
     channel = Channel()
     faulthandler.enable(channel.crash)
     faulthandler.register(signal.SIGTERM, channel.crash, all_threads=True, chain=True)
@@ -70,6 +71,9 @@ def main():
     ready.update(prefetch=True, batch=True)
     if concurrency == 1:  # one that holds several jobs open has nothing to gain: their answers come one by one
         ready.update(channel.shelf.open())
+        if word is not None:
+            worker.take = marking(worker.take, word)
+            ready.update(marks=True)
     channel.ready(ready)
     worker.run()
     _leave()

@@ -7,6 +7,7 @@ class Serial(Worker):
     def __init__(self, channel):
         super().__init__(channel)
         self.queue = collections.deque()
+        self.take = self.queue.popleft  # a call that is taken is begun
         self.current = None  # the request that is being worked on
         self.pace = 1  # jobs done in one stretch
         self.reading = _thread.allocate_lock()
@@ -80,7 +81,7 @@ class Serial(Worker):
     def stretch(self, count):
         """Runs so many jobs. This is the hot path, so what `Channel.answer` does is written out here: each answer is on
         the shelf when its job has ended, and a job which kills the process takes no finished one with it."""
-        channel, known, take = self.channel, self.functions.known, self.queue.popleft
+        channel, known, take = self.channel, self.functions.known, self.take
         printed, lseek, capture = channel.printed, os.lseek, channel.capture
         turn, shelf = channel.writing, channel.shelf
         area, words, room = shelf.area, shelf.words, shelf.room() if count > 1 else 0

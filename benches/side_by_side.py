@@ -100,12 +100,13 @@ def install():
 
 
 def workloads(jobs):
-    """name -> (number of jobs, [(peer, argv, the job list)])"""
+    """name -> (number of jobs, [(peer, argv, the job list[, number of jobs where it is another])])"""
     rust_parallel = os.path.join(PEERS, "bin", "rust-parallel")
     limit = os.path.join(PEERS, "spawn_limit")
     lines = "".join("%d\n" % n for n in range(jobs)).encode()
     echo = "".join("echo %d\n" % n for n in range(jobs)).encode()
-    calls = jobs * 20
+    # Enough that the start counts for little; a tenth of it for those who take ten times as long.
+    calls, few = jobs * 100, jobs * 10
     params = "".join("[%d]\n" % n for n in range(calls)).encode()
     tasks = os.path.join(PEERS, "bench_tasks.py") + ":inc"
     pool = [sys.executable, os.path.join(PEERS, "pool.py")]
@@ -135,15 +136,15 @@ def workloads(jobs):
             ("supervisor --python", spawn + ["--json", "--python-bin", sys.executable, "--python", tasks], params),
             ("Pool.imap_unordered(1)", pool + ["imap", str(calls)], b""),
             ("Pool.map", pool + ["map", str(calls)], b""),
-            ("ProcessPoolExecutor.submit", pool + ["executor", str(calls)], b""),
-        ] + [(peer, pool + [peer, str(calls)], b"") for peer in ("joblib", "mpire", "pebble") if has(peer)]),
+            ("ProcessPoolExecutor.submit", pool + ["executor", str(few)], b"", few),
+        ] + [(peer, pool + [peer, str(few)], b"", few) for peer in ("joblib", "mpire", "pebble") if has(peer)]),
         "Node x + 1": (calls, [
             ("supervisor --node", spawn + ["--json", "--node", os.path.join(PEERS, "bench_tasks.mjs") + ":inc"], params),
-            ("workerpool, processes", ["node", os.path.join(PEERS, "workerpool.cjs"), str(calls)], b""),
+            ("workerpool, processes", ["node", os.path.join(PEERS, "workerpool.cjs"), str(few)], b"", few),
         ]),
-        "Rust worker x + 1": (calls * 5, [
-            ("bare relay (limit)", [sys.executable, RELAY, SERVE], requests(calls * 5)),
-            ("supervisor --worker", spawn + ["--json", "--worker", SERVE], methods(calls * 5)),
+        "Rust worker x + 1": (calls, [
+            ("bare relay (limit)", [sys.executable, RELAY, SERVE], requests(calls)),
+            ("supervisor --worker", spawn + ["--json", "--worker", SERVE], methods(calls)),
         ]),
     }
 
@@ -197,7 +198,8 @@ def measure(argv, stdin):
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     begin = time.monotonic()
     with open(path, "rb") as jobs:
-        done = subprocess.run(argv, stdin=jobs, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        env = dict(os.environ, PYTHONPATH=os.path.join(PEERS, "python"))
+        done = subprocess.run(argv, stdin=jobs, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=env)
     wall = time.monotonic() - begin
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     if done.returncode != 0:
@@ -216,15 +218,22 @@ def run(options):
             print("not to be had here, left out: " + missing, file=sys.stderr)
         times = {peer[0]: [] for peer in there}
         for at in range(options.rounds):
-            for peer, argv, stdin in there:
+            for peer, argv, stdin, *other in there:
                 print("%s, round %d: %s" % (name, at + 1, peer), file=sys.stderr)
-                times[peer].append(measure(argv, stdin))
+                count = other[0] if other else jobs
+                try:
+                    times[peer].append([seconds / count for seconds in measure(argv, stdin)])
+                except RuntimeError as error:
+                    if peer.startswith("supervisor"):
+                        raise
+                    print("left out: %s" % error, file=sys.stderr)
+        times = {peer: spans for peer, spans in times.items() if spans}
         ours = next(peer for peer in times if peer.startswith("supervisor"))
         our_wall = statistics.median(wall for wall, _ in times[ours])
         for peer in times:
             wall = statistics.median(wall for wall, _ in times[peer])
             cpu = statistics.median(cpu for _, cpu in times[peer])
-            cells = (name, peer, jobs / wall, cpu / jobs * 1e6, wall / our_wall)
+            cells = (name, peer, 1 / wall, cpu * 1e6, wall / our_wall)
             rows.append("| %s | %s | %.0f | %.1f | %.2f |" % cells)
     return rows
 

@@ -36,6 +36,8 @@ pub(super) struct Feed {
     ledger: Option<Ledger>,
     /// Jobs of unknown outcome that were met, and where their marks are.
     met: Vec<(JobId, usize)>,
+    /// The list was not read to its end.
+    cut_short: bool,
     /// Whether everything that is there was handed in: the edge rings its bell when there is more.
     starved: bool,
     /// The source, where it has no bell and is polled. A copy, since what is watched has to be open until it no longer is:
@@ -65,7 +67,7 @@ impl Feed {
             State::Reading(input) => input.poll_fd().map(|fd| fd.try_clone_to_owned()).transpose()?,
             State::Ended(_) | State::Closed => None,
         };
-        Ok(Feed { state, reader, arguments, ledger: None, met: Vec::new(), starved: false, polled, watched: false })
+        Ok(Feed { state, reader, arguments, ledger: None, met: Vec::new(), cut_short: false, starved: false, polled, watched: false })
     }
 
     /// From now on jobs are looked up in what earlier runs know.
@@ -187,8 +189,14 @@ impl Feed {
         !self.starved && !matches!(self.state, State::Closed)
     }
 
+    /// Whether there may be jobs in the list that were never looked at.
+    pub(super) fn is_cut_short(&self) -> bool {
+        self.cut_short
+    }
+
     /// The core does not want the rest.
     pub(super) fn close(&mut self) {
+        self.cut_short |= !matches!(self.state, State::Closed);
         self.state = State::Closed;
     }
 }

@@ -82,21 +82,23 @@ impl Reactor {
             let why = self.lost_output().unwrap_or("standard output: nobody reads it".into());
             say(&format!("supervisor: results could not be written: {why}\n"));
         }
-        self.tell_unmet(exit);
+        let unmet = self.feed.unmet() > 0;
+        if unmet && !self.feed.is_cut_short() {
+            self.tell_unmet();
+        }
         self.stderr.finish(STDERR_SPAN);
         if let Some(keeper) = self.hands.keeper.take() {
-            keeper.finish();
+            // What this run did not come to read is as unknown to the next one.
+            keeper.finish(unmet && self.feed.is_cut_short());
         }
         if lost { exit.max(ExitCode::OutputLost) } else { exit }
     }
 
     /// Jobs of unknown outcome that the list did not hold are known to nobody after this run.
-    fn tell_unmet(&mut self, exit: ExitCode) {
-        let unmet = self.feed.unmet();
-        if unmet > 0 && !matches!(exit, ExitCode::Signal(_)) {
-            let text = "jobs of unknown outcome, running when an earlier run ended, are not in this list";
-            self.stderr.push(edge::Piece::Bytes(format!("supervisor: warning: {unmet} {text}\n").into_bytes()));
-        }
+    fn tell_unmet(&mut self) {
+        let text = "jobs of unknown outcome, running when an earlier run ended, are not in this list";
+        let text = format!("supervisor: warning: {} {text}\n", self.feed.unmet());
+        self.stderr.push(edge::Piece::Bytes(text.into_bytes()));
     }
 
     /// Waits until the results are written; whether they were.

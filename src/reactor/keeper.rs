@@ -111,9 +111,9 @@ impl Keeper {
         self.durable.is_settled()
     }
 
-    /// The run is over. Marks are left behind only where records are missing.
-    pub(super) fn finish(mut self) {
-        let whole = self.durable.is_settled() && self.error().is_none();
+    /// The run is over. Marks are left behind where records are missing, or where `marks_count` still.
+    pub(super) fn finish(mut self, marks_count: bool) {
+        let whole = self.durable.is_settled() && self.error().is_none() && !marks_count;
         match self.marks.take() {
             Some(marks) if whole => marks.remove(),
             Some(mut marks) => drop(marks.flush()),

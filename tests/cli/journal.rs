@@ -299,3 +299,27 @@ fn calls_that_were_only_sent_ahead_were_not_running() {
         assert_eq!(runs.lines().count(), 201, "the fifth ran twice, all others once");
     }
 }
+
+#[test]
+fn what_a_stopped_run_did_not_come_to_read_is_not_forgotten() {
+    let dir = TempDir::new("journal-unread");
+    let list = "echo a >> ran\necho b >> ran; test -e go || sleep 60\n";
+    let started = Run::text(["-w1", "--output", "out.jsonl"]).cwd(dir.path()).stdin(list).start();
+    crate::harness::await_condition("the second job runs", || {
+        std::fs::read_to_string(dir.path().join("ran")).is_ok_and(|text| text == "a\nb\n")
+    });
+    started.signal(libc::SIGKILL);
+    started.finish();
+    dir.file("go", "");
+    // The list is open and says nothing of the second job when the run is stopped.
+    let mut stopped = Run::text(["-w1", "--output", "out.jsonl", "--resume"]).cwd(dir.path()).start();
+    stopped.feed("echo a >> ran\necho c >> ran\n");
+    crate::harness::await_condition("the new job has run", || {
+        std::fs::read_to_string(dir.path().join("ran")).is_ok_and(|text| text.ends_with("c\n"))
+    });
+    stopped.signal(libc::SIGINT);
+    assert_eq!(stopped.finish().signal, Some(libc::SIGINT));
+    let done = run(&dir, &["--resume"], list, 1);
+    assert!(done.stderr.contains("outcome unknown"), "{}", done.stderr);
+    assert_eq!(std::fs::read_to_string(dir.path().join("ran")).unwrap(), "a\nb\nc\n");
+}

@@ -67,7 +67,17 @@ impl Feed {
             State::Reading(input) => input.poll_fd().map(|fd| fd.try_clone_to_owned()).transpose()?,
             State::Ended(_) | State::Closed => None,
         };
-        Ok(Feed { state, reader, arguments, ledger: None, met: Vec::new(), cut_short: false, starved: false, polled, watched: false })
+        Ok(Feed {
+            state,
+            reader,
+            arguments,
+            ledger: None,
+            met: Vec::new(),
+            cut_short: false,
+            starved: false,
+            polled,
+            watched: false,
+        })
     }
 
     /// From now on jobs are looked up in what earlier runs know.

@@ -318,6 +318,7 @@ fn what_a_stopped_run_did_not_come_to_read_is_not_forgotten() {
         std::fs::read_to_string(dir.path().join("ran")).is_ok_and(|text| text.ends_with("c\n"))
     });
     stopped.signal(libc::SIGINT);
+    stopped.await_stderr("SIGINT");
     assert_eq!(stopped.finish().signal, Some(libc::SIGINT));
     let done = run(&dir, &["--resume"], list, 1);
     assert!(done.stderr.contains("outcome unknown"), "{}", done.stderr);

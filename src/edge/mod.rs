@@ -4,7 +4,7 @@
 //!
 //! They decide nothing: they know neither jobs nor records. Each tells the reactor through a [`Wake`]
 //! that something has changed, and the reactor asks what. Nothing outside sees that there is a thread, and
-//! where a pipe or socket can be used without waiting ([`now`]), the reactor's own thread moves the bytes: a
+//! where a pipe or socket can be used without waiting (`now`), the reactor's own thread moves the bytes: a
 //! job then passes no other thread on its way.
 
 mod copy;

@@ -144,7 +144,7 @@ impl Pool {
         for index in 0..self.workers.len() {
             let id = self.workers[index].id;
             self.kill(id);
-            self.lose_flights(id, None, 0);
+            self.lose_flights(id, None, Some(0));
             // Its jobs have their records: what it still says counts for nothing.
             self.workers[index].deaf = true;
         }

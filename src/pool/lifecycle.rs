@@ -294,7 +294,7 @@ impl Pool {
         let message =
             format!("worker {} (pid {}) does not die; going on without it", id.0, self.workers[id.index()].pid);
         self.notice(Notice::Warning { message });
-        self.lose_flights(id, None, 0);
+        self.lose_flights(id, None, None);
         self.clear_timers(id);
         let worker = &mut self.workers[id.index()];
         worker.state = State::Empty;
@@ -318,7 +318,7 @@ impl Pool {
 
     pub(super) fn exited(&mut self, id: WorkerId, status: ExitStatus, unread: usize) {
         let was = self.workers[id.index()].state;
-        self.lose_flights(id, Some(status), unread);
+        self.lose_flights(id, Some(status), Some(unread));
         self.clear_timers(id);
         self.withdraw(id);
         let worker = &self.workers[id.index()];

@@ -259,16 +259,20 @@ impl Pool {
         }
     }
 
-    /// All requests of a worker end because it is lost. The last `unread` bytes sent to it were never read.
-    pub(super) fn lose_flights(&mut self, id: WorkerId, status: Option<ExitStatus>, unread: usize) {
+    /// All requests of a worker end because it is lost. The last `unread` bytes sent to it were never read; where that is
+    /// not known, because its end and its last words were not waited for, nobody knows either what it has begun.
+    pub(super) fn lose_flights(&mut self, id: WorkerId, status: Option<ExitStatus>, unread: Option<usize>) {
         let worker = &mut self.workers[id.index()];
-        let read_up_to = worker.sent.saturating_sub(unread as u64);
+        let read_up_to = worker.sent.saturating_sub(unread.unwrap_or_default() as u64);
         let open: Vec<u64> = worker.flights.iter().map(|(wire_id, _)| wire_id).collect();
         let mut lost = Vec::with_capacity(open.len());
         for wire_id in open {
             let mut flight = self.take_flight(id, wire_id).expect("it is open");
             if flight.end_offset > read_up_to {
                 flight.begun = None;
+            }
+            if unread.is_none() {
+                flight.begun.get_or_insert(self.now);
             }
             lost.push((wire_id, flight));
         }

@@ -216,7 +216,7 @@ impl Pool {
         self.notice(Notice::ProtocolBroken { worker: id, message, excerpt });
         // Killed first: what its jobs' records set free must not be handed to it, and what is put back must not run twice.
         self.kill(id);
-        self.lose_flights(id, None, 0);
+        self.lose_flights(id, None, Some(0));
     }
 }
 

@@ -155,3 +155,20 @@ fn news_of_a_process_that_is_no_longer_there_is_ignored() {
     assert_eq!(t.record("a1", Status::Ok).attempts, 2);
     t.ends(ExitCode::Success);
 }
+
+#[test]
+fn of_a_process_whose_end_is_not_waited_for_nobody_knows_what_it_had_begun() {
+    let mut t = Script::running(|config| config.timeout = Some(seconds(1)), &["a1", "a2", "a3"]);
+    // One quick answer, and the next two are sent together. Then the worker goes on and its answers come too late.
+    t.worker(1).gets(&["a1"]).answers("a1").gets(&["a2", "a3"]);
+    t.record("a1", Status::Ok);
+    t.passes(seconds(1));
+    t.worker(1).gets(&["cancel a2"]);
+    t.passes(seconds(5));
+    t.record("a2", Status::Timeout);
+    t.worker(1).gets(&["recall a3"]).is_killed();
+    t.passes(seconds(10));
+    t.was_told("does not die");
+    t.record("a3", Status::Crashed);
+    t.finishes(ExitCode::JobsFailed);
+}

@@ -30,6 +30,8 @@ pub(crate) struct Ledger {
     muddled: bool,
     locks: Vec<Box<str>>,
     runs_on: Option<(WorkerId, Generation)>,
+    /// Who began it last.
+    begun_by: Option<(WorkerId, Generation)>,
     /// It has its record from an earlier run.
     passed: bool,
     /// It was running when an earlier run ended, and may not run again.
@@ -158,6 +160,7 @@ impl Oracle {
         let job = self.job(number);
         job.begun += 1;
         job.runs_on = Some(by);
+        job.begun_by = Some(by);
         others
     }
 
@@ -190,6 +193,13 @@ impl Oracle {
     }
 
     // What came out.
+
+    /// The end of this process is not waited for: what it said of its jobs is never heard.
+    pub(crate) fn abandoned(&mut self, process: (WorkerId, Generation)) {
+        for job in self.jobs.iter_mut().filter(|job| job.begun_by == Some(process) && job.record.is_none()) {
+            (job.exposed, job.muddled) = (true, true);
+        }
+    }
 
     pub(crate) fn noticed(&mut self, notice: &Notice) {
         match notice {

@@ -13,7 +13,7 @@
 //! | [`pool`] | **the core**: every decision; events in, actions out | clocks, system calls, threads |
 //! | [`drive`] | the one loop body shared by reality and simulator | |
 //! | [`reactor`] | **the shell**: readiness to events, actions to system calls | decisions |
-//! | [`edge`] | the two threads that move bytes of standard input and output | decisions |
+//! | [`edge`] | the threads that move bytes: the list in, results, messages and the journal out | decisions |
 //! | [`process`] | spawning, signalling, reaping, containment | policy |
 //! | [`worker`] | the built-in command worker, and `serve` for workers in Rust | [`pool`] |
 //! | [`journal`] | the file of records that a later run goes on with, and the marks of what is running | who runs again (that is [`pool`]) |

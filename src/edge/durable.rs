@@ -129,9 +129,13 @@ struct Writer {
 impl Writer {
     fn run(mut self) {
         let failed = loop {
-            let Some((bytes, group)) = self.take() else { break self.sync_if(true) };
-            if let Err(error) = self.write(&bytes, group) {
-                break Err(error);
+            let written = match self.take() {
+                Ok(Some((bytes, group))) => self.write(&bytes, group),
+                Ok(None) => break self.sync_if(true),
+                Err(error) => Err(error),
+            };
+            if written.is_err() {
+                break written;
             }
         };
         let mut state = self.shared.lock();
@@ -143,17 +147,18 @@ impl Writer {
         self.shared.wake.ring();
     }
 
-    /// Waits for lines, and syncs meanwhile what is due; `None` when no more will come.
-    fn take(&mut self) -> Option<(Vec<u8>, u64)> {
+    /// Waits for lines, and syncs meanwhile what is due; `None` when no more will come. A sync that failed is an error at
+    /// once: the system tells of it a single time.
+    fn take(&mut self) -> io::Result<Option<(Vec<u8>, u64)>> {
         let shared = Arc::clone(&self.shared);
         let mut state = shared.lock();
         loop {
             if !state.bytes.is_empty() {
                 state.writing = state.bytes.len();
-                return Some((std::mem::take(&mut state.bytes), state.handed));
+                return Ok(Some((std::mem::take(&mut state.bytes), state.handed)));
             }
             if state.is_closed {
-                return None;
+                return Ok(None);
             }
             let Some(since) = self.unsynced else {
                 state = shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
@@ -162,8 +167,7 @@ impl Writer {
             let left = BATCH_SPAN.saturating_sub(since.elapsed());
             if left.is_zero() {
                 drop(state);
-                // A disk that cannot be synced is found again by the last sync.
-                let _ = self.sync_if(true);
+                self.sync_if(true)?;
                 state = shared.lock();
             } else {
                 state = shared.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;

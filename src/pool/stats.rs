@@ -68,11 +68,6 @@ pub struct Running {
 }
 
 impl Pool {
-    /// What workers execute.
-    pub fn target(&self) -> &crate::config::Target {
-        &self.config.target
-    }
-
     /// The figures of this moment.
     pub fn stats(&self) -> &Stats {
         &self.stats

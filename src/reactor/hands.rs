@@ -8,7 +8,7 @@ use crate::config::{Launch, Program};
 use crate::drive::Shell;
 use crate::exit::ExitCode;
 use crate::ids::{Generation, WorkerId};
-use crate::pool::{Action, SpawnFault};
+use crate::pool::{Action, Event, SpawnFault};
 use crate::process::{self, SpawnSpec};
 use crate::report::Hub;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -23,45 +23,10 @@ const SPAWNS_PER_TURN: usize = 16;
 /// What an action brought about, to be told to the core in the next turn.
 #[derive(Debug)]
 pub(super) enum Echo {
-    Spawned {
-        worker: WorkerId,
-        generation: Generation,
-        pid: u32,
-    },
-    SpawnFailed {
-        worker: WorkerId,
-        generation: Generation,
-        fault: SpawnFault,
-        message: String,
-    },
-    Unread {
-        worker: WorkerId,
-        generation: Generation,
-        bytes: usize,
-    },
-    Backlog {
-        worker: WorkerId,
-        generation: Generation,
-        bytes: usize,
-    },
-    Looked {
-        worker: WorkerId,
-        generation: Generation,
-        memory: u64,
-        stopped: bool,
-    },
-    MemoryAvailable {
-        bytes: u64,
-    },
-    ShelfTaken {
-        worker: WorkerId,
-        generation: Generation,
-    },
+    /// A fact for the core.
+    Event(Event<'static>),
     /// What a worker holds back is to be read.
-    OnShelf {
-        worker: WorkerId,
-        generation: Generation,
-    },
+    OnShelf(WorkerId, Generation),
 }
 
 /// Everything that acts.
@@ -170,11 +135,11 @@ impl Hands {
     pub(super) fn spawn_some(&mut self) {
         for _ in 0..SPAWNS_PER_TURN {
             let Some((worker, generation)) = self.to_spawn.pop_front() else { return };
-            let echo = match self.spawn(worker, generation) {
-                Ok(pid) => Echo::Spawned { worker, generation, pid },
-                Err((fault, message)) => Echo::SpawnFailed { worker, generation, fault, message },
+            let event = match self.spawn(worker, generation) {
+                Ok(pid) => Event::Spawned { worker, generation, pid },
+                Err((fault, message)) => Event::SpawnFailed { worker, generation, fault, message },
             };
-            self.echoes.push_back(echo);
+            self.tell(event);
         }
     }
 
@@ -237,6 +202,11 @@ impl Hands {
         }
     }
 
+    /// The core is to be told of this in the next turn.
+    fn tell(&mut self, event: Event<'static>) {
+        self.echoes.push_back(Echo::Event(event));
+    }
+
     /// Looks at a worker from outside.
     fn look(&mut self, worker: WorkerId, generation: Generation, exact_above: u64) {
         let Some(pid) = self.child(worker, generation).map(|child| child.process.pid()) else { return };
@@ -245,7 +215,7 @@ impl Hands {
         let is_guarded = matches!(self.launch.program, Program::Guarded { .. });
         let target_stopped = || is_guarded && process::children_of(pid).into_iter().any(process::is_stopped);
         let stopped = process::is_stopped(pid) || target_stopped();
-        self.echoes.push_back(Echo::Looked { worker, generation, memory, stopped });
+        self.tell(Event::Looked { worker, generation, memory, stopped });
     }
 
     /// A worker has ended in order: what its jobs have left running is ours now, and lives on where that is allowed.
@@ -266,7 +236,7 @@ impl Hands {
         let Some(child) = self.child(worker, generation) else { return };
         let bytes = child.backlog();
         if bytes > 0 {
-            self.echoes.push_back(Echo::Backlog { worker, generation, bytes });
+            self.tell(Event::StdinBacklog { worker, generation, bytes });
         }
     }
 }
@@ -315,20 +285,20 @@ impl Shell for Hands {
             Action::Probe { worker, generation } => {
                 if let Some(child) = self.child(worker, generation) {
                     let bytes = child.unread();
-                    self.echoes.push_back(Echo::Unread { worker, generation, bytes });
+                    self.tell(Event::Unread { worker, generation, bytes });
                 }
             }
             Action::Look { worker, generation, exact_above } => self.look(worker, generation, exact_above),
             Action::LookAround => {
-                self.echoes.push_back(Echo::MemoryAvailable { bytes: process::available_memory() });
+                self.tell(Event::MemoryAvailable { bytes: process::available_memory() });
             }
             Action::TakeShelf { worker, generation, pid, shelf, from } => {
                 let taken = self.child(worker, generation).is_some_and(|child| child.take_shelf(pid, &shelf, from));
                 if taken {
-                    self.echoes.push_back(Echo::ShelfTaken { worker, generation });
+                    self.tell(Event::ShelfTaken { worker, generation });
                 }
             }
-            Action::LookAtShelf { worker, generation } => self.echoes.push_back(Echo::OnShelf { worker, generation }),
+            Action::LookAtShelf { worker, generation } => self.echoes.push_back(Echo::OnShelf(worker, generation)),
             Action::SendGuest { guest, bytes } => self.guests.send(guest, &bytes),
             Action::DropGuest { guest } => self.guests.remove(guest, &self.poller),
             Action::Emit(record) => {

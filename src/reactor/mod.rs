@@ -335,24 +335,10 @@ impl Reactor {
 
     fn tell_echoes(&mut self, now: Now) {
         for echo in std::mem::take(&mut self.hands.echoes) {
-            let event = match echo {
-                Echo::Spawned { worker, generation, pid } => Event::Spawned { worker, generation, pid },
-                Echo::SpawnFailed { worker, generation, fault, message } => {
-                    Event::SpawnFailed { worker, generation, fault, message }
-                }
-                Echo::Looked { worker, generation, memory, stopped } => {
-                    Event::Looked { worker, generation, memory, stopped }
-                }
-                Echo::MemoryAvailable { bytes } => Event::MemoryAvailable { bytes },
-                Echo::Unread { worker, generation, bytes } => Event::Unread { worker, generation, bytes },
-                Echo::ShelfTaken { worker, generation } => Event::ShelfTaken { worker, generation },
-                Echo::OnShelf { worker, generation } => {
-                    self.read_shelf(worker, generation, now);
-                    continue;
-                }
-                Echo::Backlog { worker, generation, bytes } => Event::StdinBacklog { worker, generation, bytes },
-            };
-            self.pool.handle(now, event);
+            match echo {
+                Echo::Event(event) => self.pool.handle(now, event),
+                Echo::OnShelf(worker, generation) => self.read_shelf(worker, generation, now),
+            }
         }
     }
 

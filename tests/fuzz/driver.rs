@@ -17,6 +17,8 @@ const TURNS_MAX: usize = 20_000;
 /// A run with invented processes.
 pub(crate) struct Driver {
     pool: Pool,
+    /// A command is what the built-in worker gets; the others take functions.
+    is_command: bool,
     hands: Hands,
     now: Time,
     accepted: u64,
@@ -80,6 +82,7 @@ impl Shell for Hands {
 impl Driver {
     pub(crate) fn new(target: Target, concurrency: u32, announces_ready: bool) -> Self {
         let second = Duration::from_secs(1);
+        let is_command = target.is_command();
         let config = PoolConfig {
             workers: 1,
             concurrency,
@@ -105,7 +108,14 @@ impl Driver {
             fail_on_no_jobs: false,
             seed: 1,
         };
-        Driver { pool: Pool::new(config), hands: Hands::default(), now: Time::ZERO, accepted: 0, next_job: 1 }
+        Driver {
+            pool: Pool::new(config),
+            is_command,
+            hands: Hands::default(),
+            now: Time::ZERO,
+            accepted: 0,
+            next_job: 1,
+        }
     }
 
     /// Jobs that have ended ok.
@@ -130,7 +140,7 @@ impl Driver {
             let number = self.next_job;
             self.next_job += 1;
             let params = serde_json::value::RawValue::from_string("{}".into()).expect("it is JSON");
-            let call = if self.is_command() {
+            let call = if self.is_command {
                 Call::Line(b"true"[..].into())
             } else {
                 Call::Function { method: Some("f".into()), params }
@@ -139,11 +149,6 @@ impl Driver {
             self.tell(Event::JobArrived(job));
         }
         self.tell_news();
-    }
-
-    /// A command is what the built-in worker gets; the others take functions.
-    fn is_command(&self) -> bool {
-        self.pool.target().is_command()
     }
 
     /// The process that is there writes this; to its standard error when `aside`.

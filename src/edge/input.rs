@@ -12,7 +12,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 
 /// Bytes read at a time. A pipe holds 64 KiB; files gain nothing beyond twice that.
-const CHUNK_BYTES: usize = 128 * 1024;
+const CHUNK_BYTES: usize = 64 * 1024;
 /// Chunks read ahead of the reactor; when they lie there untaken, the thread waits.
 const CHUNKS_AHEAD: usize = 2;
 

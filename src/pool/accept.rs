@@ -12,13 +12,13 @@ use crate::record::Status;
 
 /// Most jobs that wait in memory. Enough that many workers with many short jobs each find work between two reads of the
 /// list; ten million jobs take the memory of these.
-pub(super) const QUEUE_JOBS_MAX: usize = 16_384;
+pub(super) const QUEUE_JOBS_MAX: usize = 2_048;
 
 /// Most bytes of jobs that wait in memory (one longer job alone may exceed it).
 pub(super) const QUEUE_BYTES_MAX: usize = 512 << 10;
 
 /// While more bytes of records than this wait to be written, no job is begun and none is read.
-pub(super) const OUTPUT_BACKLOG_BYTES_MAX: usize = 4 << 20;
+pub(super) const OUTPUT_BACKLOG_BYTES_MAX: usize = 256 << 10;
 
 impl Pool {
     /// Whether the next job of the list may be handed in. When not, ask again after the next turn.

@@ -1,7 +1,8 @@
 //! `needs`: jobs that wait for others to end ok.
 //!
 //! Jobs are remembered by a hash of their id. To keep ten million jobs without `needs` in little memory, only the last
-//! [`REMEMBERED_ENDED`] ended ones are remembered until the first `needs` shows that the list uses them.
+//! [`REMEMBERED_ENDED`] ended ones are remembered until the first `needs` shows that the list uses them; those without an
+//! id of their own, most of most lists, in a byte each.
 
 use super::job_table::JobKey;
 use crate::ids::JobId;
@@ -9,7 +10,8 @@ use crate::job::UserId;
 use std::collections::{BTreeMap, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-/// How many ended jobs are remembered while no job has had `needs`.
+/// How many ended jobs are remembered while no job has had `needs`: so many with an id of their own, and of the others
+/// those whose number is among the last so many.
 pub(super) const REMEMBERED_ENDED: usize = 100_000;
 
 /// Most jobs that may wait for others at a time. They cannot count against the limit of the queue, or a list whose
@@ -39,11 +41,42 @@ const FAILED: u64 = 1;
 /// run holds little else.
 type Ended = u64;
 
+/// Which jobs that go by their number have ended, and how: the last [`REMEMBERED_ENDED`] numbers.
+#[derive(Debug, Default)]
+struct Numbered {
+    /// The number of the first outcome.
+    first: u64,
+    /// By number; none for a job that has not ended, or has an id of its own.
+    outcomes: VecDeque<Option<bool>>,
+}
+
+impl Numbered {
+    fn note(&mut self, number: u64, ok: bool) {
+        let Some(at) = number.checked_sub(self.first) else { return };
+        let mut at = at as usize;
+        if at >= self.outcomes.len() {
+            self.outcomes.resize(at + 1, None);
+            let excess = self.outcomes.len().saturating_sub(REMEMBERED_ENDED);
+            self.outcomes.drain(..excess);
+            self.first += excess as u64;
+            at -= excess;
+        }
+        self.outcomes[at] = Some(ok);
+    }
+
+    fn ended(self) -> impl Iterator<Item = (UserId, bool)> {
+        let numbers = self.first..;
+        numbers.zip(self.outcomes).filter_map(|(number, ok)| Some((UserId::Number(number), ok?)))
+    }
+}
+
 /// Who waits for whom.
 #[derive(Debug, Default)]
 pub(super) struct Needs {
-    /// Ended jobs, newest last, while `used` is false.
+    /// Ended jobs with an id of their own, newest last, while `used` is false.
     recent: VecDeque<Ended>,
+    /// Ended jobs that go by their number, while `used` is false.
+    numbered: Numbered,
     /// Everything known by hash of id, once `used`.
     known: BTreeMap<u64, Known>,
     used: bool,
@@ -70,7 +103,8 @@ impl Needs {
     /// The first `needs` has come: from now on all is remembered. `open` are the jobs in the table.
     pub(super) fn begin(&mut self, open: impl Iterator<Item = UserId>) {
         self.used = true;
-        for ended in std::mem::take(&mut self.recent) {
+        let numbered = std::mem::take(&mut self.numbered).ended().map(|(id, ok)| ended(&id, ok));
+        for ended in std::mem::take(&mut self.recent).into_iter().chain(numbered) {
             let known = self.known.entry(ended & !FAILED).or_default();
             known.seen = true;
             known.failed |= ended & FAILED != 0;
@@ -109,18 +143,24 @@ impl Needs {
 
     /// A job has ended. Gives the jobs that waited for it: each entry is one need met, or failed.
     pub(super) fn ended(&mut self, id: &UserId, ok: bool) -> Vec<Waiting> {
-        let hash = hash(id);
         if !self.used {
-            if self.recent.len() == REMEMBERED_ENDED {
-                self.recent.pop_front();
-            }
-            self.recent.push_back(if ok { hash } else { hash | FAILED });
+            self.remember(id, ok);
             return Vec::new();
         }
-        let known = self.known.entry(hash).or_default();
+        let known = self.known.entry(hash(id)).or_default();
         known.open = known.open.saturating_sub(1);
         known.failed |= !ok;
         if known.open == 0 || known.failed { std::mem::take(&mut known.waiting) } else { Vec::new() }
+    }
+
+    fn remember(&mut self, id: &UserId, ok: bool) {
+        if let UserId::Number(number) = id {
+            return self.numbered.note(*number, ok);
+        }
+        if self.recent.len() == REMEMBERED_ENDED {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(ended(id, ok));
     }
 
     /// A blocked job waits no longer.
@@ -142,6 +182,10 @@ impl Needs {
     pub(super) fn is_open(&self, id: &UserId) -> bool {
         self.known.get(&hash(id)).is_some_and(|known| known.open > 0)
     }
+}
+
+fn ended(id: &UserId, ok: bool) -> Ended {
+    hash(id) | if ok { 0 } else { FAILED }
 }
 
 /// The longest number of a job.
@@ -178,5 +222,26 @@ mod tests {
             assert_eq!(hash(&UserId::Number(number)), hash(&text));
             assert_ne!(hash(&UserId::Number(number)), hash(&UserId::Json(format!("\"{number}\"").into())));
         }
+    }
+
+    #[test]
+    fn of_the_jobs_that_ended_before_the_first_need_the_last_are_known_by_id_and_by_number() {
+        let last = REMEMBERED_ENDED as u64 + 4;
+        let named = |number: u64| UserId::Json(format!("\"job {number}\"").into());
+        let mut needs = Needs::default();
+        // Two at a time, the later one first; every one has a namesake with an id of its own.
+        for number in (1..=last).map(|number| if number % 2 == 0 { number - 1 } else { number + 1 }) {
+            assert!(needs.ended(&UserId::Number(number), number != 50).is_empty());
+            assert!(needs.ended(&named(number), true).is_empty());
+        }
+        needs.begin(std::iter::empty());
+        for (number, known) in
+            [(last, true), (50, true), (6, true), (5, true), (4, false), (1, false), (last + 1, false)]
+        {
+            assert_eq!(needs.is_known(&UserId::Number(number)), known, "{number}");
+        }
+        assert!(needs.is_known(&named(5)) && !needs.is_known(&named(1)));
+        let failed = |number: u64| needs.known[&hash(&UserId::Number(number))].failed;
+        assert!(failed(50) && !failed(49));
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 const AHEAD: Duration = Duration::from_millis(1);
 
 /// Most jobs sent ahead, however short they are.
-pub(super) const DEPTH_MAX: usize = 1024;
+pub(super) const DEPTH_MAX: usize = 512;
 
 /// Up to this mean one job is sent ahead to a worker that gives it back while another one runs: there the wrong line costs
 /// no more than [`Prefetch::patience`], while the way there and back is some percent of jobs this short.
@@ -56,7 +56,7 @@ mod tests {
         let mut prefetch = Prefetch::default();
         assert_eq!(prefetch.depth(false), 0, "nothing is known yet");
         prefetch.observe(1, Duration::from_micros(1));
-        assert_eq!(prefetch.depth(false), 1000);
+        assert_eq!(prefetch.depth(false), DEPTH_MAX);
         prefetch.observe(1000, Duration::from_micros(100));
         assert!(prefetch.depth(false) <= DEPTH_MAX);
         prefetch.observe(1, Duration::from_secs(1));

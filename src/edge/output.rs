@@ -14,7 +14,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// When fewer bytes than this wait again, the bell rings: a producer that was held back may go on.
-pub const LOW_WATER_BYTES: usize = 256 * 1024;
+pub const LOW_WATER_BYTES: usize = 128 * 1024;
 /// Buffers kept for reuse.
 const SPARE_BUFFERS: usize = 4;
 /// A larger buffer is freed rather than kept.

@@ -124,7 +124,7 @@ fn the_bell_rings_when_the_backlog_has_fallen_and_at_the_end() {
     let mut output = Output::start(write, bell.clone());
     output.push(Piece::Bytes(vec![b'x'; 4 * LOW_WATER_BYTES]));
     let mut read = File::from(read);
-    // A write that has begun counts when it has returned: half of the low water is more than one write.
+    // A write that has begun counts when it has returned: half of the low water is as much as one write.
     let mut buffer = vec![0; 7 * LOW_WATER_BYTES / 2 + 1];
     read.read_exact(&mut buffer).unwrap();
     wait_for(&bell);

@@ -17,8 +17,9 @@ pub(super) const QUEUE_JOBS_MAX: usize = 2_048;
 /// Most bytes of jobs that wait in memory (one longer job alone may exceed it).
 pub(super) const QUEUE_BYTES_MAX: usize = 512 << 10;
 
-/// While more bytes of records than this wait to be written, no job is begun and none is read.
-pub(super) const OUTPUT_BACKLOG_BYTES_MAX: usize = 256 << 10;
+/// While more bytes of records than this wait to be written, no job is begun and none is read. Whoever writes them says
+/// so when they are fewer again.
+pub const OUTPUT_BACKLOG_BYTES_MAX: usize = 128 << 10;
 
 impl Pool {
     /// Whether the next job of the list may be handed in. When not, ask again after the next turn.

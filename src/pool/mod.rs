@@ -57,6 +57,7 @@ mod stop;
 mod watch;
 mod worker;
 
+pub use accept::OUTPUT_BACKLOG_BYTES_MAX;
 pub use action::{Action, Entrusted, Notice};
 pub use event::{Event, SpawnFault};
 pub use stats::{Joined, Running, Stats};

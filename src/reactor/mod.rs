@@ -25,7 +25,7 @@ use crate::drive::finish_turn;
 use crate::edge::{self, Standard, Wake, fault_text, take_copy};
 use crate::exit::ExitCode;
 use crate::ids::{Generation, WorkerId};
-use crate::pool::{Event, Pool};
+use crate::pool::{Event, OUTPUT_BACKLOG_BYTES_MAX, Pool};
 use crate::process::{self, Death, Reaper};
 use crate::report::{Hub, Stderr, Surroundings};
 use crate::status::ExitStatus;
@@ -46,6 +46,9 @@ const READ_BYTES: usize = 64 << 10;
 /// What is still read of a worker that has ended: more than its pipe can hold, so that somebody else who has the pipe
 /// cannot keep us reading for ever.
 const LAST_WORDS_BYTES: usize = 4 << 20;
+
+// The core waits for the backlog to fall, so the bell has to ring not later than it waits.
+const _: () = assert!(edge::LOW_WATER_BYTES <= OUTPUT_BACKLOG_BYTES_MAX);
 
 /// A run in progress.
 #[derive(Debug)]

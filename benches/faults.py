@@ -4,20 +4,21 @@
     benches/faults.py [--rounds N] [--only WORD] [--binary PATH] [--write]
 
 --write puts the table into docs/reliability.md, between its marks. Peers are installed when they are missing: xargs and GNU
-parallel from Debian's packages, rust-parallel with cargo, loky and pebble with pip. The containment that counts who is left is that
+parallel from Debian's packages, rust-parallel with cargo, loky and pebble with pip (peers/install.py). The containment that counts who is left is that
 of tests/chaos."""
 
 import argparse
 import json
 import os
 import platform
-import shutil
 import signal
 import subprocess
 import sys
 
+from peers import install
+from peers.install import PEERS, RUST_PARALLEL
+
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-PEERS = os.path.join(ROOT, "target", "peers")
 POOL = os.path.join(ROOT, "benches", "fault_pool.py")
 # After so many seconds a run counts as one that does not end; much longer where there is much to do.
 SECONDS_MAX, MUCH_SECONDS_MAX = 20, 60
@@ -56,20 +57,6 @@ ROWS = (
     ("100 workers, 200 jobs, `ulimit -n 64`", "descriptors", "descriptors"),
     ("two jobs with 200 MB of output: memory", None, "output"),
 )
-
-
-def install():
-    """Has the peers; what cannot be had is left out and said."""
-    os.makedirs(PEERS, exist_ok=True)
-    if not os.path.exists(os.path.join(PEERS, "bin", "rust-parallel")):
-        subprocess.run(["cargo", "install", "--quiet", "--root", PEERS, "rust-parallel"], check=False)
-    if not shutil.which("parallel") and os.geteuid() == 0:
-        subprocess.run(["apt-get", "install", "-qy", "parallel"], check=False, stdout=subprocess.DEVNULL)
-    python = os.path.join(PEERS, "venv", "bin", "python")
-    if not os.path.exists(python):
-        subprocess.run([sys.executable, "-m", "venv", os.path.join(PEERS, "venv")], check=True)
-        subprocess.run([python, "-m", "pip", "install", "-q", "loky", "pebble"], check=False)
-    return python
 
 
 class Attempt:
@@ -113,7 +100,7 @@ class Bench:
             "supervisor": [self.binary, "spawn", "-q", "-w", n] + timeout,
             "GNU parallel": ["parallel", "-j" + n] + timeout,
             "xargs -P": ["xargs", "-P" + n, "-d", "\\n", "-n1"] + timeout + ["sh", "-c"],
-            "rust-parallel": [os.path.join(PEERS, "bin", "rust-parallel"), "-j" + n, "-s"] + timeout,
+            "rust-parallel": [RUST_PARALLEL, "-j" + n, "-s"] + timeout,
         }[program]
 
     def run(self, argv, stdin=b"", script=None, stdout=None, before=None, program="", much=False):
@@ -249,7 +236,8 @@ def main():
     parser.add_argument("--binary", default=os.path.join(ROOT, "target", "release", "supervisor"))
     parser.add_argument("--write", action="store_true")
     options = parser.parse_args()
-    bench = Bench(options, install())
+    install.peers()
+    bench = Bench(options, install.PYTHON)
     version = subprocess.run(["parallel", "--version"], stdout=subprocess.PIPE).stdout.split(b"\n")[0].decode()
     head = [
         "`benches/faults.py --rounds %d` on Linux %s, %d cores; Python %s, %s:" % (

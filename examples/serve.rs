@@ -21,6 +21,7 @@ fn main() -> std::io::Result<()> {
         .function("echo", |text: Text| Ok::<_, Failure>(text))
         .function("parse", |(text,): (String,)| text.parse::<i64>())
         .function("divide", |(a, b): (i64, i64)| Ok::<_, Failure>(a / b))
+        .function("nap", |(seconds,): (f64,)| nap(seconds))
         .function("exit", |(code,): (i32,)| -> Result<(), Failure> { exit(code) })
         .function("abort", |()| -> Result<(), Failure> { std::process::abort() })
         .function("kill", |()| -> Result<(), Failure> { kill() })
@@ -37,6 +38,13 @@ fn main() -> std::io::Result<()> {
             Ok::<_, Failure>(next)
         })
         .run()
+}
+
+/// A call that takes its time, and no processor.
+#[expect(clippy::disallowed_methods, reason = "sleeping is what it is asked for")]
+fn nap(seconds: f64) -> Result<(), Failure> {
+    std::thread::sleep(std::time::Duration::try_from_secs_f64(seconds).map_err(Failure::from)?);
+    Ok(())
 }
 
 /// Nobody can catch this; what was finished before stays finished all the same.

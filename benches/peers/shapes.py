@@ -29,7 +29,8 @@ def first_result(options):
     ], [Aim(ours, limit, most=1.2)], first=True, times=times)
 
 
-def sleepers():
+def sleepers(options):
+    times = 1 if options.quick else SLEEPERS_TIMES
     commands, naps = lines(10_000, "sleep 1"), lines(10_000, '{"method":"nap","params":[1]}')
     many, few = "%s -w 1000, 10,000 jobs", "%s -w 10, 100 jobs"
     aims = lambda ours: [Aim(many % ours, 10, most=1.05), Aim(many % ours, few % ours, most=2, what="cpu")]
@@ -38,11 +39,11 @@ def sleepers():
         Row(limit, [LIMIT, "10000", "1000", "sleep", "1"], count=10_000),
         Row(many % "supervisor", SPAWN + ["-w", "1000"], commands, 10_000),
         Row(few % "supervisor", SPAWN + ["-w", "10"], lines(100, "sleep 1"), 100),
-    ], aims("supervisor") + [Aim(many % "supervisor", limit, most=1.05)], times=SLEEPERS_TIMES)
+    ], aims("supervisor") + [Aim(many % "supervisor", limit, most=1.05)], times=times)
     yield Group("Rust function that sleeps 1 s, 10 for each worker", "s", [
         Row(many % "supervisor --worker", SERVED + ["-w", "1000"], naps, 10_000),
         Row(few % "supervisor --worker", SERVED + ["-w", "10"], lines(100, '{"method":"nap","params":[1]}'), 100),
-    ], aims("supervisor --worker"), times=SLEEPERS_TIMES)
+    ], aims("supervisor --worker"), times=times)
 
 
 def bound(before):
@@ -87,6 +88,6 @@ def memory(options):
 
 def groups(options):
     yield from first_result(options)
-    yield from sleepers()
+    yield from sleepers(options)
     yield from tail()
     yield from memory(options)

@@ -63,8 +63,8 @@ def aims(group, taken):
 def measured(options):
     """The text between the marks."""
     command = "benches/side_by_side.py --rounds %d --jobs %d" % (options.rounds, options.jobs) + " --quick" * options.quick
-    machine = "%s, %d cores, Linux %s; medians of %d rounds in turns, or as many as it says; `%s`." % (
-        platform.machine(), os.cpu_count(), platform.release().split("-")[0], options.rounds, command)
+    machine = "%s, %d cores, Linux %s; medians of %d rounds in turns (first results %d, sleepers %d, memory 1); `%s`." % (
+        platform.machine(), os.cpu_count(), platform.release().split("-")[0], options.rounds, *shapes.times(options), command)
     table, aimed, left_out = [], [], []
     for subject in (rates, large, shapes):
         for group in subject.groups(options):
@@ -86,6 +86,8 @@ def main():
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--write", action="store_true")
     options = parser.parse_args()
+    if options.only and options.write:
+        parser.error("--write with --only would leave a page with these groups alone")
     if options.quick:
         options.rounds, options.jobs = 1, options.jobs // 10
     install.peers()

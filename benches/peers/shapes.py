@@ -4,20 +4,24 @@ from peers.install import LIMIT, SERVE
 from peers.measure import Aim, Group, Row
 from peers.rates import BARE, POOLS, SPAWN, lines, python, request
 
-STARTS, SLEEPERS_TIMES = 20, 2
 LONG, SHORT, SHORTS, AT_ONCE = 5, 0.002, 5000, 4
 SERVED = SPAWN + ["--json", "--worker", SERVE]
 
 
+def times(options):
+    """Rounds of the first results, which are over in no time, and of the sleepers, which take a minute."""
+    return (5, 1) if options.quick else (20, 2)
+
+
 def first_result(options):
     """Until the first line of a result can be read from standard output."""
-    times = 5 if options.quick else STARTS
+    rounds = times(options)[0]
     ours = "supervisor"
     yield Group("first of 3 `echo`, 3 at a time", "ms", [
         Row("xargs -P3 -n1", ["xargs", "-P3", "-n1", "echo"], "seq 3", 3),
         Row(ours, SPAWN + ["-w", "3", "--", "echo"], "seq 3", 3),
         Row("GNU parallel -j3", ["parallel", "-j3", "echo"], "seq 3", 3),
-    ], [Aim(ours, "xargs -P3 -n1", most=1.5)], first=True, times=times)
+    ], [Aim(ours, "xargs -P3 -n1", most=1.5)], first=True, times=rounds)
     # A shell that starts them side by side costs a millisecond of its own, a relay in Python would cost as much as they do.
     relay = "while read -r line; do echo \"$line\" | '%s' '%s' & done; wait" % tuple(BARE)
     limit, ours = "3 bare interpreters behind a shell (limit)", "supervisor --python"
@@ -26,11 +30,11 @@ def first_result(options):
         Row(ours, SPAWN + ["-w", "3"] + python("inc"), lines(3, "[&]"), 3),
         Row("Pool(3), fork", POOLS + ["imap", "first", "3"], count=3),
         Row("Pool(3), spawn", POOLS + ["spawned", "first", "3"], count=3),
-    ], [Aim(ours, limit, most=1.2)], first=True, times=times)
+    ], [Aim(ours, limit, most=1.2)], first=True, times=rounds)
 
 
 def sleepers(options):
-    times = 1 if options.quick else SLEEPERS_TIMES
+    rounds = times(options)[1]
     commands, naps = lines(10_000, "sleep 1"), lines(10_000, '{"method":"nap","params":[1]}')
     many, few = "%s -w 1000, 10,000 jobs", "%s -w 10, 100 jobs"
     aims = lambda ours: [Aim(many % ours, 10, most=1.05), Aim(many % ours, few % ours, most=2, what="cpu")]
@@ -39,11 +43,11 @@ def sleepers(options):
         Row(limit, [LIMIT, "10000", "1000", "sleep", "1"], count=10_000),
         Row(many % "supervisor", SPAWN + ["-w", "1000"], commands, 10_000),
         Row(few % "supervisor", SPAWN + ["-w", "10"], lines(100, "sleep 1"), 100),
-    ], aims("supervisor") + [Aim(many % "supervisor", limit, most=1.05)], times=times)
+    ], aims("supervisor") + [Aim(many % "supervisor", limit, most=1.05)], times=rounds)
     yield Group("Rust function that sleeps 1 s, 10 for each worker", "s", [
         Row(many % "supervisor --worker", SERVED + ["-w", "1000"], naps, 10_000),
         Row(few % "supervisor --worker", SERVED + ["-w", "10"], lines(100, '{"method":"nap","params":[1]}'), 100),
-    ], aims("supervisor --worker"), times=times)
+    ], aims("supervisor --worker"), times=rounds)
 
 
 def bound(before):

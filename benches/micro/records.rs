@@ -1,0 +1,79 @@
+//! Records as what users read: the line of `--json`, and text with the output of a command.
+
+use crate::workload::{ITEMS, Workload};
+use divan::black_box;
+use serde_json::value::RawValue;
+use std::time::Duration;
+use supervisor::config::{Format, Output, When};
+use supervisor::ids::{JobId, WorkerId};
+use supervisor::job::UserId;
+use supervisor::record::{Record, Status};
+use supervisor::report::json::RecordWriter;
+use supervisor::report::{Hub, Surroundings};
+use supervisor::time::Wall;
+
+pub(crate) const AS_JSON: Workload = Workload {
+    name: "record: as JSON",
+    start: || {
+        let (mut record, mut writer, mut out) = (record("43"), RecordWriter::default(), Vec::new());
+        Box::new(move || {
+            for number in 1..=ITEMS {
+                record.number = JobId(number);
+                record.id = UserId::Number(number);
+                writer.write(black_box(&record), &mut out);
+            }
+            black_box(&mut out).clear();
+        })
+    },
+};
+
+pub(crate) const AS_TEXT: Workload = Workload {
+    name: "record: as text",
+    start: || {
+        let record = record(r#"{"exit_code":0,"stdout":"hello\nworld\n"}"#);
+        Box::new(move || {
+            // What it holds is handed over by a flush that writes; here it goes with the hub.
+            let mut hub = Hub::new(&output(), true, Surroundings::pipes());
+            (0..ITEMS).for_each(|_| hub.record(black_box(&record)));
+            black_box(hub);
+        })
+    },
+};
+
+fn record(result: &str) -> Record {
+    Record {
+        id: UserId::Number(1),
+        status: Status::Ok,
+        result: Some(RawValue::from_string(result.into()).expect("it is JSON")),
+        error: None,
+        stdout: None,
+        stderr: None,
+        label: b"echo hello"[..].into(),
+        worker: Some(WorkerId(2)),
+        pid: Some(4711),
+        attempts: 1,
+        start: Some(Wall(1_795_334_400_120)),
+        duration: Duration::from_millis(4),
+        line: None,
+        tags: None,
+        number: JobId(1),
+        content: None,
+        spill: None,
+    }
+}
+
+fn output() -> Output {
+    Output {
+        format: Format::Text,
+        tag: false,
+        progress: When::Never,
+        color: When::Never,
+        quiet: true,
+        verbose: 0,
+        max_output: 1 << 20,
+        output_dir: None,
+        dry_run: false,
+        journal: None,
+        joblog: None,
+    }
+}

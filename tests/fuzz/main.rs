@@ -1,5 +1,5 @@
-//! Every decoder over its corpus, and over changes of it that a seed draws. What libFuzzer finds (`fuzz/`) becomes a file of
-//! the corpus and is run here for ever.
+//! Every decoder over its corpus, and over changes of it that a seed draws. What libFuzzer finds (`fuzz/`) becomes part of
+//! the corpus and is run here for ever: what made a decoder fail a file, what only led to new places a line.
 //!
 //! `SIM_SEED` is the seed, as for the simulator. A failing input is printed; put into the corpus it fails until mended.
 
@@ -20,13 +20,28 @@ const WORDS: &str = "{ } [ ] \" : , \n \r\n \0 \u{feff} null true -1 1e999 0 \\u
     \"error\" \"command\" \"jsonrpc\":\"2.0\" \"needs\" \"locks\" ready output stuck lock.acquire value.add queue.get barrier.wait {} {.} \
     {//} -- ::: \x1b[2J \"base64\" \u{202e} 999999999999999999999 \"ok\" crashed";
 
+/// The inputs written by hand, a file each, and those that libFuzzer found, a line each.
 fn corpus(name: &str) -> Vec<Vec<u8>> {
     let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/corpus").join(name);
     let mut paths: Vec<PathBuf> =
         std::fs::read_dir(&directory).expect("each decoder has a corpus").map(|entry| entry.unwrap().path()).collect();
     paths.sort();
     assert!(!paths.is_empty(), "{} is empty", directory.display());
-    paths.iter().map(|path| std::fs::read(path).unwrap()).collect()
+    let found =
+        std::fs::read_to_string(directory.with_extension("found")).expect("tests/fuzz/long.py --keep writes it");
+    paths.iter().map(|path| std::fs::read(path).unwrap()).chain(found.lines().map(unpacked)).collect()
+}
+
+/// The bytes of a line of `corpus/*.found`, in which `\xNN` stands for what cannot be shown.
+fn unpacked(line: &str) -> Vec<u8> {
+    let mut pieces = line.split("\\x");
+    let mut bytes = pieces.next().unwrap_or_default().as_bytes().to_vec();
+    for piece in pieces {
+        let (code, plain) = piece.split_at(2);
+        bytes.push(u8::from_str_radix(code, 16).expect("two hexadecimal digits"));
+        bytes.extend_from_slice(plain.as_bytes());
+    }
+    bytes
 }
 
 fn try_one((name, decoder): Decoder, input: &[u8]) {
@@ -92,6 +107,12 @@ fn a_corpus_reaches_what_it_is_for() {
     answers[2..].split_inclusive(|&byte| byte == b'\n').for_each(|line| driver.tell_output(line, false));
     assert_eq!(driver.ended_ok(), 1, "the answer of the corpus ends a job");
     driver.run_to_end();
+}
+
+#[test]
+fn a_line_of_found_inputs_is_bytes() {
+    assert_eq!(unpacked(r#"{"a":\x5cx\x0a\xff}"#), b"{\"a\":\\x\n\xff}");
+    assert_eq!(unpacked(""), b"");
 }
 
 #[test]

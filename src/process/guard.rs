@@ -1,13 +1,15 @@
 //! The guard: a small process between the supervisor and a program that knows nothing of being supervised.
 //!
-//! `supervisor guard [--keep-leftovers] [--lifeline FD] [--hold FD | --pass FD] -- PROGRAM ARGS...` starts the program with descriptors 0, 1 and 2 untouched, keeps no
-//! copy of them, and adopts every orphan below it. It ends as the program ends, after all that the program left behind
-//! is killed. When the lifeline ends, the supervisor is gone: everything is killed at once. It does not understand the
-//! protocol and decides nothing.
+//! `supervisor guard [--keep-leftovers] [--relay] [--lifeline FD] [--hold FD | --pass FD] [--group DIR] -- PROGRAM ARGS...`
+//! starts the program with descriptors 0, 1 and 2 untouched, keeps no copy of them, and adopts every orphan below it. It
+//! ends as the program ends, after all that the program left behind is killed. When the lifeline ends, the supervisor is
+//! gone: everything is killed at once. It does not understand the protocol and decides nothing.
 //!
 //! It blocks all signals and takes them in turn from a descriptor; it has one thread and no timers.
 
+use super::cgroup;
 use super::contain::{self, become_subreaper, close_inherited, parent_death_signal};
+use super::into_group::spawn_into;
 use super::signal::{freeze_tree, terminate_tree, thaw_tree, unblock_all};
 use super::spawn::SpawnError;
 use super::{Live, Reaper};
@@ -18,14 +20,18 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use std::ffi::{OsStr, OsString};
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Exit code of a guard that could not do its own part.
 const GUARD_FAILED: i32 = 125;
+
+const USAGE: &str = "guard: expected [--keep-leftovers] [--relay] [--lifeline FD] [--hold FD | --pass FD] \
+                     [--group DIR] -- PROGRAM ARGS...";
 
 /// How often, and with which pause in milliseconds, the start of the target is tried while the machine is short: 10 s.
 const SHORTAGE_TRIES: u32 = 200;
@@ -36,30 +42,29 @@ const SHORTAGE_PAUSE_MS: u16 = 50;
 pub fn main_from_args(args: &[OsString]) -> ! {
     let mut belongings = Belongings::default();
     let mut rest = args;
-    if let [flag, after @ ..] = rest {
-        belongings.keeps_leftovers = flag == "--keep-leftovers";
-        rest = if belongings.keeps_leftovers { after } else { rest };
-    }
-    while let [flag, fd, after @ ..] = rest {
-        let place = match flag.to_str() {
-            Some("--lifeline") => &mut belongings.lifeline,
-            Some("--hold") => &mut belongings.held,
-            Some("--pass") => &mut belongings.passed,
-            _ => break,
-        };
-        *place = descriptor(fd);
-        if place.is_none() {
-            end_like(complain(&format!("guard: {flag:?} {fd:?} is not an open descriptor"), GUARD_FAILED));
-        }
+    while let [flag, after @ ..] = rest {
         rest = after;
+        match flag.to_str() {
+            Some("--") => break,
+            Some("--keep-leftovers") => belongings.keeps_leftovers = true,
+            Some("--relay") => belongings.relays = true,
+            _ => {
+                let [value, after @ ..] = after else { end_like(complain(USAGE, 2)) };
+                rest = after;
+                match flag.to_str() {
+                    Some("--group") => belongings.group = Some(value.into()),
+                    Some("--lifeline") => belongings.lifeline = Some(descriptor(flag, value)),
+                    Some("--hold") => belongings.held = Some(descriptor(flag, value)),
+                    Some("--pass") => belongings.passed = Some(descriptor(flag, value)),
+                    _ => end_like(complain(USAGE, 2)),
+                }
+            }
+        }
     }
-    match rest {
-        [dashes, argv @ ..] if dashes == "--" && !argv.is_empty() => end_like(main(belongings, argv)),
-        _ => end_like(complain(
-            "guard: expected [--keep-leftovers] [--lifeline FD] [--hold FD | --pass FD] -- PROGRAM ARGS...",
-            2,
-        )),
+    if rest.is_empty() {
+        end_like(complain(USAGE, 2));
     }
+    end_like(main(belongings, rest))
 }
 
 /// What a guard is given.
@@ -73,6 +78,10 @@ pub struct Belongings {
     pub passed: Option<OwnedFd>,
     /// What the program leaves running lives on when it ends with exit code 0.
     pub keeps_leftovers: bool,
+    /// The program takes care of what is below it: signals to stop, go on and end are passed to it alone.
+    pub relays: bool,
+    /// The control group that the program is started in, if that can be done.
+    pub group: Option<PathBuf>,
 }
 
 /// Runs a program under guard and says how the guard should end: as the program did.
@@ -81,10 +90,10 @@ pub fn main(belongings: Belongings, argv: &[OsString]) -> ExitStatus {
     match set_up(lifeline, belongings.passed.as_ref()) {
         // From before the first look at the lifeline to here nothing was started, so nothing can be left over when the
         // supervisor dies early: its end of file is seen by the first look in the loop at the latest.
-        Ok(signals) => match start_patiently(argv, lifeline) {
+        Ok(signals) => match start_patiently(argv, &belongings) {
             Ok(target) => {
                 release_standard_streams();
-                watch(&signals, lifeline, Live::new(target), belongings.keeps_leftovers)
+                watch(&signals, &belongings, &Live::new(target))
             }
             Err(error) => complain(&error.message, error.exit_code()),
         },
@@ -174,10 +183,11 @@ fn leave_session() {
 
 /// Starts the target. Where the machine is short of processes or memory, others may end and make room: it is tried again
 /// for a while.
-fn start_patiently(argv: &[OsString], lifeline: Option<&OwnedFd>) -> Result<u32, SpawnError> {
+fn start_patiently(argv: &[OsString], belongings: &Belongings) -> Result<u32, SpawnError> {
+    let lifeline = belongings.lifeline.as_ref();
     let mut tries = 0;
     loop {
-        match start(argv) {
+        match start(argv, belongings.group.as_deref()) {
             Err(error) if error.fault == SpawnFault::Shortage && tries < SHORTAGE_TRIES => {
                 tries += 1;
                 let mut fds: Vec<_> =
@@ -192,9 +202,10 @@ fn start_patiently(argv: &[OsString], lifeline: Option<&OwnedFd>) -> Result<u32,
     }
 }
 
-/// Starts the target in a process group of its own, with an empty signal mask, to be killed when the guard dies.
+/// Starts the target in a process group of its own, with an empty signal mask, to be killed when the guard dies; in its
+/// control group, if that can be done.
 #[expect(clippy::disallowed_methods, reason = "the one spawn of the guard, which is a program of its own")]
-fn start(argv: &[OsString]) -> Result<u32, SpawnError> {
+fn start(argv: &[OsString], group: Option<&Path>) -> Result<u32, SpawnError> {
     let guard = std::process::id();
     let mut command = Command::new(&argv[0]);
     command.args(&argv[1..]).process_group(0);
@@ -206,7 +217,9 @@ fn start(argv: &[OsString]) -> Result<u32, SpawnError> {
             parent_death_signal(libc::SIGKILL, guard)
         });
     }
-    command.spawn().map(|child| child.id()).map_err(|error| SpawnError::new(&argv[0], &error))
+    let inside =
+        group.and_then(|group| File::open(group).ok()).and_then(|group| spawn_into(group.as_fd(), &mut command));
+    inside.unwrap_or_else(|| command.spawn().map(|child| child.id())).map_err(|error| SpawnError::new(&argv[0], &error))
 }
 
 /// Gives up descriptors 0, 1 and 2, so that the supervisor sees the end of a stream when the target ends it.
@@ -224,28 +237,30 @@ fn release_standard_streams() {
 }
 
 /// Waits for signals and for the end of the lifeline until there is nothing left to guard.
-fn watch(signals: &SignalFd, lifeline: Option<&OwnedFd>, target: Live, keeps_leftovers: bool) -> ExitStatus {
+fn watch(signals: &SignalFd, belongings: &Belongings, target: &Live) -> ExitStatus {
     let mut reaper = Reaper::new();
+    let lifeline = belongings.lifeline.as_ref();
     loop {
         let mut fds = vec![PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
         fds.extend(lifeline.map(|lifeline| PollFd::new(lifeline.as_fd(), PollFlags::POLLIN)));
         // Signals are blocked, so that this is interrupted by nothing but a debugger: then it simply looks again.
         poll(&mut fds, PollTimeout::NONE).unwrap_or(0);
         if lifeline.is_some_and(has_ended) {
-            sweep_all();
+            end_run(belongings.group.as_deref());
             return ExitStatus::Signal(libc::SIGKILL);
         }
         while let Ok(Some(signal)) = signals.read_signal() {
-            obey(signal.ssi_signo as i32);
+            obey(signal.ssi_signo as i32, target, belongings.relays);
         }
         while let Some(death) = reaper.next() {
             if death.pid == target.pid() {
-                if keeps_leftovers && death.status == ExitStatus::Code(0) {
+                if belongings.keeps_leftovers && death.status == ExitStatus::Code(0) {
                     reaper.reap(death.pid);
                     return death.status;
                 }
                 // Still a zombie, so its group is surely its own. The sweep gets the rest, if there is any.
                 target.signal_group(libc::SIGKILL).unwrap_or(());
+                belongings.group.as_deref().into_iter().for_each(cgroup::kill);
                 reaper.reap(death.pid);
                 sweep_all();
                 return death.status;
@@ -255,14 +270,27 @@ fn watch(signals: &SignalFd, lifeline: Option<&OwnedFd>, target: Live, keeps_lef
     }
 }
 
-fn obey(signal: i32) {
+fn obey(signal: i32, target: &Live, relays: bool) {
     let me = std::process::id();
     match signal {
+        // It is not reaped as long as signals are taken, so it is surely reached.
+        libc::SIGTERM | libc::SIGTSTP | libc::SIGCONT if relays => target.signal(signal).unwrap_or(()),
         libc::SIGTERM => terminate_tree(me),
         libc::SIGTSTP => freeze_tree(me),
         libc::SIGCONT => thaw_tree(me),
         // SIGCHLD has done its work by waking us. The others are meant for the supervisor, which decides what follows.
         _ => {}
+    }
+}
+
+/// The supervisor is gone: whatever it has left is killed, by the control groups of its run and by ours below.
+fn end_run(group: Option<&Path>) {
+    if let Some(group) = group {
+        cgroup::kill_run_of(group);
+    }
+    sweep_all();
+    if let Some(group) = group {
+        cgroup::clear_run_of(group);
     }
 }
 
@@ -292,13 +320,15 @@ fn has_ended(lifeline: &OwnedFd) -> bool {
     }
 }
 
-/// Takes over a descriptor named on the command line.
-fn descriptor(number: &OsStr) -> Option<OwnedFd> {
-    let number: RawFd = number.to_str()?.parse().ok().filter(|&number| number > 2)?;
+/// Takes over a descriptor named on the command line, or ends.
+fn descriptor(flag: &OsStr, value: &OsStr) -> OwnedFd {
+    let number: Option<RawFd> = value.to_str().and_then(|number| number.parse().ok()).filter(|&number| number > 2);
     // SAFETY: F_GETFD on any number only says whether it is open.
-    let open = unsafe { libc::fcntl(number, libc::F_GETFD) } >= 0;
-    // SAFETY: it is open, was given to us by whoever started us, and this is the only place that takes it over.
-    open.then(|| unsafe { OwnedFd::from_raw_fd(number) })
+    match number.filter(|&number| unsafe { libc::fcntl(number, libc::F_GETFD) } >= 0) {
+        // SAFETY: it is open, was given to us by whoever started us, and this is the only place that takes it over.
+        Some(number) => unsafe { OwnedFd::from_raw_fd(number) },
+        None => end_like(complain(&format!("guard: {flag:?} {value:?} is not an open descriptor"), GUARD_FAILED)),
+    }
 }
 
 /// Says what went wrong on standard error, which may be closed, and gives the exit code back.

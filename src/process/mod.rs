@@ -11,17 +11,20 @@
 //! | [`signal`] | signals to one process, one group, one tree |
 //! | [`reap`] | who has died, and how |
 //! | [`contain`] | that nothing started here outlives us |
+//! | [`cgroup`] | control groups, where they can be had: a further net, and a limit of memory |
 //! | [`guard`] | the small process that stands between the supervisor and a program it does not know |
 //!
 //! One rule holds everywhere: **a process is signalled only while it is unreaped**. Its number cannot be given to a
 //! stranger before somebody has waited for it, and the only one who waits for our children is this module.
 
+pub mod cgroup;
 pub mod contain;
 mod exit_hook;
 pub mod foreground;
 pub mod guard;
 pub mod handle;
 mod inspect;
+mod into_group;
 pub mod limits;
 pub mod reap;
 pub mod room;

@@ -4,6 +4,7 @@ use super::outbox::Outbox;
 use super::poller::{Poller, Ready};
 use super::shelf::Shelf;
 use crate::ids::{Generation, WorkerId};
+use crate::process::cgroup::Group;
 use crate::process::{Live, Spawned};
 use crate::protocol::ShelfPlace;
 use nix::errno::Errno;
@@ -16,6 +17,8 @@ pub(super) struct Child {
     pub(super) worker: WorkerId,
     pub(super) generation: Generation,
     pub(super) process: Live,
+    /// The control group of what it guards.
+    pub(super) group: Option<Group>,
     stdin: Option<OwnedFd>,
     stdout: Option<OwnedFd>,
     stderr: Option<OwnedFd>,
@@ -60,6 +63,7 @@ impl Child {
             worker,
             generation,
             process: Live::new(spawned.pid),
+            group: None,
             stdin: Some(spawned.stdin),
             stdout: Some(spawned.stdout),
             stderr: Some(spawned.stderr),

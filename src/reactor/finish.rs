@@ -62,6 +62,7 @@ impl Reactor {
     /// Nothing is owed any more but the bytes that wait to be written. A signal shortens the wait for a stopped reader.
     pub(super) fn finish(&mut self, exit: ExitCode) -> ExitCode {
         // Whatever our workers left behind ends with us, unless it may live on.
+        self.hands.kill_groups();
         process::sweep(&|pid| self.hands.kept.contains(&pid));
         self.hands.guests.close();
         self.feed.close();

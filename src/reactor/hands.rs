@@ -3,18 +3,20 @@
 use super::children::Child;
 use super::guests::Guests;
 use super::keeper::Keeper;
+use super::launch::{self, Descriptors, own_program, use_of_groups};
 use super::poller::Poller;
-use crate::config::{Launch, Program};
+use crate::config::{Launch, PoolConfig, Program};
 use crate::drive::Shell;
 use crate::exit::ExitCode;
 use crate::ids::{Generation, WorkerId};
 use crate::pool::{Action, Event, SpawnFault};
+use crate::process::cgroup::{Group, Groups};
 use crate::process::{self, SpawnSpec};
 use crate::report::Hub;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ffi::OsString;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::PathBuf;
 
 /// Processes started in a turn: signals and answers are looked at in between.
@@ -52,6 +54,8 @@ pub(super) struct Hands {
     /// Processes that the kernel had killed for want of memory when we last looked.
     kernel_kills: u64,
     own_program: PathBuf,
+    /// A control group for each process of a worker, where they can be had.
+    groups: Groups,
     /// The end of file that guards wait for: the write end lives as long as this process.
     lifeline: Lifeline,
 }
@@ -64,7 +68,7 @@ struct Lifeline {
 }
 
 impl Hands {
-    pub(super) fn new(hub: Hub, launch: Launch, slots: u32) -> io::Result<Self> {
+    pub(super) fn new(hub: Hub, launch: Launch, pool: &PoolConfig) -> io::Result<Self> {
         let (read, write) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)?;
         let poller = Poller::new()?;
         Ok(Hands {
@@ -76,9 +80,10 @@ impl Hands {
             exit: None,
             kept: BTreeSet::new(),
             input_dropped: false,
-            children: (0..slots).map(|_| None).collect(),
+            children: (0..pool.workers).map(|_| None).collect(),
             by_pid: BTreeMap::new(),
             to_spawn: VecDeque::new(),
+            groups: Groups::new(use_of_groups(&launch, pool.memory_max)),
             launch,
             kernel_kills: process::kernel_kills(),
             own_program: own_program()?,
@@ -135,16 +140,30 @@ impl Hands {
     pub(super) fn spawn_some(&mut self) {
         for _ in 0..SPAWNS_PER_TURN {
             let Some((worker, generation)) = self.to_spawn.pop_front() else { return };
-            let event = match self.spawn(worker, generation) {
-                Ok(pid) => Event::Spawned { worker, generation, pid },
-                Err((fault, message)) => Event::SpawnFailed { worker, generation, fault, message },
+            let group = self.groups.make();
+            let event = match self.spawn(worker, generation, group.as_ref()) {
+                Ok(mut child) => {
+                    let pid = child.process.pid();
+                    child.group = group;
+                    self.children[worker.index()] = Some(child);
+                    self.by_pid.insert(pid, worker);
+                    Event::Spawned { worker, generation, pid }
+                }
+                Err((fault, message)) => {
+                    self.discard(group);
+                    Event::SpawnFailed { worker, generation, fault, message }
+                }
             };
             self.tell(event);
         }
     }
 
-    fn spawn(&mut self, worker: WorkerId, generation: Generation) -> Result<u32, (SpawnFault, String)> {
-        use std::os::fd::{AsFd, AsRawFd};
+    fn spawn(
+        &mut self,
+        worker: WorkerId,
+        generation: Generation,
+        group: Option<&Group>,
+    ) -> Result<Child, (SpawnFault, String)> {
         let mut spec = SpawnSpec::new(&self.own_program);
         let marks = self.keeper.as_mut().and_then(|keeper| keeper.renew(worker));
         let mut inherited = Vec::with_capacity(2);
@@ -154,52 +173,26 @@ impl Hands {
         let address = self.guests.address();
         spec.env_remove = if address.is_some() { &outer[1..] } else { &outer };
         env.extend(address.map(|address| (OsString::from("SPV_SOCKET"), OsString::from(address))));
-        let mut args: Vec<OsString> = Vec::new();
-        match &self.launch.program {
-            Program::Builtin(arguments) => {
-                args.push("worker".into());
-                args.extend(arguments.iter().cloned());
-                if let Some((fd, place)) = &marks {
-                    args.extend(["--marks".into(), format!("{}:{place}", fd.as_raw_fd()).into()]);
-                }
+        let place = marks.as_ref().map(|(fd, place)| (fd.as_raw_fd(), *place));
+        let fds = Descriptors { lifeline: self.lifeline.read.as_raw_fd(), marks: place };
+        let args = launch::arguments(&self.launch, &fds, group, &self.own_program);
+        if args[0] == "guard" {
+            inherited.push(self.lifeline.read.as_fd());
+        }
+        if let Program::Guarded { env: more, marks_begun, .. } = &self.launch.program {
+            if let Some((fd, place)) = place.filter(|_| *marks_begun) {
+                env.push(("SPV_MARKS".into(), format!("{fd}:{place}").into()));
             }
-            Program::Guarded { argv, env: more, marks_begun } => {
-                args.push("guard".into());
-                args.extend(self.launch.keep_leftovers.then(|| "--keep-leftovers".into()));
-                args.push("--lifeline".into());
-                args.push(self.lifeline.read.as_raw_fd().to_string().into());
-                if let Some((fd, place)) = &marks {
-                    args.extend([
-                        if *marks_begun { "--pass" } else { "--hold" }.into(),
-                        fd.as_raw_fd().to_string().into(),
-                    ]);
-                    if *marks_begun {
-                        env.push(("SPV_MARKS".into(), format!("{}:{place}", fd.as_raw_fd()).into()));
-                    }
-                }
-                args.push("--".into());
-                args.extend(argv.iter().cloned());
-                env.extend(more.iter().cloned());
-                inherited.push(self.lifeline.read.as_fd());
-            }
+            env.extend(more.iter().cloned());
         }
         inherited.extend(marks.map(|(fd, _)| fd));
         spec.inherit = &inherited;
         spec.args = &args;
         spec.env = &env;
         let spawned = process::spawn(&spec).map_err(|error| (error.fault, error.message))?;
-        let pid = spawned.pid;
-        match Child::new(worker, generation, spawned, &self.poller) {
-            Ok(child) => {
-                self.children[worker.index()] = Some(child);
-                self.by_pid.insert(pid, worker);
-                Ok(pid)
-            }
-            Err(error) => {
-                // Its pipes are closed, so it ends; as a child nobody knows it is swept.
-                Err((SpawnFault::Shortage, format!("cannot watch worker {}: {error}", worker.0)))
-            }
-        }
+        // When it fails its pipes are closed, so it ends; as a child nobody knows it is swept.
+        Child::new(worker, generation, spawned, &self.poller)
+            .map_err(|error| (SpawnFault::Shortage, format!("cannot watch worker {}: {error}", worker.0)))
     }
 
     /// The core is to be told of this in the next turn.
@@ -209,13 +202,24 @@ impl Hands {
 
     /// Looks at a worker from outside.
     fn look(&mut self, worker: WorkerId, generation: Generation, exact_above: u64) {
-        let Some(pid) = self.child(worker, generation).map(|child| child.process.pid()) else { return };
+        let Some(child) = self.child(worker, generation) else { return };
+        let (pid, is_grouped) = (child.process.pid(), child.group.is_some());
         let memory = if exact_above < u64::MAX { process::tree_memory(pid, exact_above) } else { 0 };
         // Behind a guard, who matters is whom it guards.
-        let is_guarded = matches!(self.launch.program, Program::Guarded { .. });
+        let is_guarded = is_grouped || matches!(self.launch.program, Program::Guarded { .. });
         let target_stopped = || is_guarded && process::children_of(pid).into_iter().any(process::is_stopped);
         let stopped = process::is_stopped(pid) || target_stopped();
         self.tell(Event::Looked { worker, generation, memory, stopped });
+    }
+
+    /// Ends what a process that has ended may have left in its control group.
+    pub(super) fn discard(&mut self, group: Option<Group>) {
+        group.into_iter().for_each(|group| self.groups.discard(group));
+    }
+
+    /// Kills whatever lives in our control groups.
+    pub(super) fn kill_groups(&self) {
+        self.groups.kill_all();
     }
 
     /// A worker has ended in order: what its jobs have left running is ours now, and lives on where that is allowed.
@@ -280,6 +284,7 @@ impl Shell for Hands {
                 if let Some(child) = self.child(worker, generation) {
                     let _ = child.process.signal_group(libc::SIGKILL);
                     let _ = child.process.signal(libc::SIGKILL);
+                    child.group.iter().for_each(Group::kill);
                 }
             }
             Action::Probe { worker, generation } => {
@@ -312,15 +317,4 @@ impl Shell for Hands {
             Action::Finish(exit) => self.exit = Some(exit),
         }
     }
-}
-
-/// The program that runs, to be started again as worker or guard. When its file was replaced meanwhile, the running
-/// image is still to be had through /proc. Where that is not mounted no run begins: what jobs leave behind could not be
-/// found, and would outlive it.
-fn own_program() -> io::Result<PathBuf> {
-    let path = std::env::current_exe().map_err(|error| {
-        let needed = "/proc is needed to find what jobs leave behind; mount it (mount -t proc proc /proc)";
-        if PathBuf::from("/proc/self").exists() { error } else { io::Error::other(needed) }
-    })?;
-    Ok(if path.exists() { path } else { PathBuf::from("/proc/self/exe") })
 }

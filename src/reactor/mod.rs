@@ -14,6 +14,7 @@ mod finish;
 mod guests;
 mod hands;
 mod keeper;
+mod launch;
 mod outbox;
 mod poller;
 mod setup;
@@ -26,6 +27,7 @@ use crate::edge::{self, Standard, Wake, fault_text, take_copy};
 use crate::exit::ExitCode;
 use crate::ids::{Generation, WorkerId};
 use crate::pool::{Event, OUTPUT_BACKLOG_BYTES_MAX, Pool};
+use crate::process::cgroup::Group;
 use crate::process::{self, Death, Reaper};
 use crate::report::{Hub, Stderr, Surroundings};
 use crate::status::ExitStatus;
@@ -99,7 +101,7 @@ pub fn run(config: Config) -> anyhow::Result<ExitCode> {
     };
     let hub = Hub::new(&config.output, config.pool.target.is_command(), Surroundings::detect());
     let mut reactor = Reactor {
-        hands: Hands::new(hub, config.launch, config.pool.workers)?,
+        hands: Hands::new(hub, config.launch, &config.pool)?,
         pool: Pool::new(config.pool),
         feed,
         clock: Clock::start(),
@@ -321,7 +323,13 @@ impl Reactor {
         if death.status == ExitStatus::Code(0) {
             self.hands.keep_leftovers();
         }
-        if death.status == ExitStatus::Signal(libc::SIGKILL) && self.hands.kernel_was_short() {
+        let excess = child.group.as_ref().and_then(Group::excess);
+        self.hands.discard(child.group);
+        if let Some(memory) = excess {
+            // Killed by the kernel before we looked. Its kills are counted, so that they are not taken for others.
+            self.hands.kernel_was_short();
+            self.pool.handle(now, Event::Looked { worker, generation, memory, stopped: false });
+        } else if death.status == ExitStatus::Signal(libc::SIGKILL) && self.hands.kernel_was_short() {
             self.pool.handle(now, Event::KernelWasShort { worker, generation });
         }
         self.pool.handle(now, Event::Exited { worker, generation, status: death.status, unread });

@@ -1,0 +1,73 @@
+//! What is started as a worker: our own program as the worker that runs commands or as a guard, and what control groups
+//! are for. Says it; starts nothing.
+
+use crate::config::{Launch, Program};
+use crate::process::cgroup::{Group, Use};
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::RawFd;
+use std::path::{Path, PathBuf};
+
+/// What it inherits.
+pub(super) struct Descriptors {
+    /// What guards wait for the end of.
+    pub(super) lifeline: RawFd,
+    /// Where it writes down what it has begun, and the place in there.
+    pub(super) marks: Option<(RawFd, u64)>,
+}
+
+/// What our own program is told to be: the worker that runs commands, or a guard.
+pub(super) fn arguments(launch: &Launch, fds: &Descriptors, group: Option<&Group>, own: &Path) -> Vec<OsString> {
+    let mut args: Vec<OsString> = Vec::new();
+    let (passes, relays) = match &launch.program {
+        Program::Builtin(_) => (true, true),
+        Program::Guarded { marks_begun, .. } => (*marks_begun, false),
+    };
+    if group.is_some() || !relays {
+        args.push("guard".into());
+        args.extend(launch.keep_leftovers.then(|| "--keep-leftovers".into()));
+        args.extend(relays.then(|| "--relay".into()));
+        args.extend(["--lifeline".into(), fds.lifeline.to_string().into()]);
+        if let Some((fd, _)) = fds.marks {
+            args.extend([if passes { "--pass" } else { "--hold" }.into(), fd.to_string().into()]);
+        }
+        if let Some(group) = group {
+            args.extend(["--group".into(), group.directory().into()]);
+        }
+        args.push("--".into());
+    }
+    match &launch.program {
+        Program::Guarded { argv, .. } => args.extend(argv.iter().cloned()),
+        Program::Builtin(arguments) => {
+            args.extend(group.map(|_| own.into()));
+            args.push("worker".into());
+            args.extend(arguments.iter().cloned());
+            if let Some((fd, place)) = fds.marks {
+                args.extend(["--marks".into(), format!("{fd}:{place}").into()]);
+            }
+        }
+    }
+    args
+}
+
+/// What control groups are made for. The worker that runs commands starts in a millisecond and is its own guard: it gets a
+/// group, and a guard outside of it, only for a limit of memory. Where leftovers may live on, groups would live as long.
+pub(super) fn use_of_groups(launch: &Launch, memory_max: Option<u64>) -> Use {
+    match (&launch.program, memory_max) {
+        _ if launch.keep_leftovers => Use::None,
+        (Program::Guarded { .. }, limit) => Use::Kill(limit),
+        (Program::Builtin(_), Some(limit)) => Use::Memory(limit),
+        (Program::Builtin(_), None) => Use::None,
+    }
+}
+
+/// The program that runs, to be started again as worker or guard. When its file was replaced meanwhile, the running
+/// image is still to be had through /proc. Where that is not mounted no run begins: what jobs leave behind could not be
+/// found, and would outlive it.
+pub(super) fn own_program() -> io::Result<PathBuf> {
+    let path = std::env::current_exe().map_err(|error| {
+        let needed = "/proc is needed to find what jobs leave behind; mount it (mount -t proc proc /proc)";
+        if PathBuf::from("/proc/self").exists() { error } else { io::Error::other(needed) }
+    })?;
+    Ok(if path.exists() { path } else { PathBuf::from("/proc/self/exe") })
+}

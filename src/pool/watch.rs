@@ -97,8 +97,10 @@ impl Pool {
         if let Some(most) = self.config.memory_max.filter(|&most| memory > most) {
             let (took, most) = (units::size_text(memory), units::size_text(most));
             worker.excess = Some(memory);
+            // Where the kernel keeps the limit, nobody gets above it.
+            let took = if took == most { "all it may and wanted" } else { &format!("{took},") };
             worker.blame =
-                Some(format!("worker {} and what it started took {took}, more than --memory-max {most}", id.0));
+                Some(format!("worker {} and what it started took {took} more than --memory-max {most}", id.0));
             self.kill(id);
             return;
         }

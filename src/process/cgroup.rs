@@ -323,3 +323,7 @@ fn random() -> u64 {
     unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), libc::GRND_NONBLOCK) };
     u64::from_ne_bytes(bytes)
 }
+
+#[cfg(test)]
+#[path = "cgroup_tests.rs"]
+mod tests;

@@ -27,7 +27,9 @@ struct CloneArgs {
 const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 
 /// As `Command::spawn`, in this group; gives the process id. For a process with one thread only: the child goes on as a
-/// copy of us. `None` when the system does not start processes in this group: an old kernel, a sandbox, no permission.
+/// copy of us. `None` when the system does not start processes in this group: an old kernel, a sandbox, no permission; or
+/// kills them at birth, as Linux 6.18 does where `cgroup.kill` was ever written for the parent's group or this one, unless
+/// equally often for both.
 pub(super) fn spawn_into(group: BorrowedFd<'_>, command: &mut Command) -> Option<io::Result<u32>> {
     let (reader, writer) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).ok()?;
     let (mut reader, mut writer) = (File::from(reader), File::from(writer));
@@ -43,6 +45,8 @@ pub(super) fn spawn_into(group: BorrowedFd<'_>, command: &mut Command) -> Option
     match pid {
         ..0 => None,
         0 => {
+            // It is alive.
+            writer.write_all(&[0; size_of::<i32>()]).unwrap_or(());
             // It comes back only when the program cannot be executed.
             let errno = command.exec().raw_os_error().unwrap_or(libc::EINVAL);
             writer.write_all(&errno.to_ne_bytes()).unwrap_or(());
@@ -52,14 +56,15 @@ pub(super) fn spawn_into(group: BorrowedFd<'_>, command: &mut Command) -> Option
         pid => {
             drop(writer);
             let pid = pid as u32;
-            let mut errno = [0; size_of::<i32>()];
-            // The pipe ends without a word when the child has become the other program.
-            if reader.read_exact(&mut errno).is_err() {
+            let mut word = [0; size_of::<i32>()];
+            let lives = reader.read_exact(&mut word).is_ok();
+            // The pipe ends without another word when the child has become the other program.
+            if lives && reader.read_exact(&mut word).is_err() {
                 return Some(Ok(pid));
             }
             sys::peek(Some(pid), 0);
             sys::wait4(pid);
-            Some(Err(io::Error::from_raw_os_error(i32::from_ne_bytes(errno))))
+            lives.then(|| Err(io::Error::from_raw_os_error(i32::from_ne_bytes(word))))
         }
     }
 }

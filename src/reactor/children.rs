@@ -77,6 +77,14 @@ impl Child {
         })
     }
 
+    /// Kills it with its group, and all that is in its control group.
+    pub(super) fn kill(&self) {
+        // They fail for a zombie only.
+        let _ = self.process.signal_group(libc::SIGKILL);
+        let _ = self.process.signal(libc::SIGKILL);
+        self.group.iter().for_each(Group::kill);
+    }
+
     /// Queues bytes and writes what the pipe takes now.
     pub(super) fn send(&mut self, bytes: Vec<u8>, poller: &Poller) {
         if self.stdin.is_some() {

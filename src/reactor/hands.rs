@@ -282,9 +282,7 @@ impl Shell for Hands {
             }
             Action::Kill { worker, generation } => {
                 if let Some(child) = self.child(worker, generation) {
-                    let _ = child.process.signal_group(libc::SIGKILL);
-                    let _ = child.process.signal(libc::SIGKILL);
-                    child.group.iter().for_each(Group::kill);
+                    child.kill();
                 }
             }
             Action::Probe { worker, generation } => {

@@ -147,6 +147,11 @@ impl Started {
         self.stdout.wait_for(|bytes| bytes.iter().filter(|&&byte| byte == b'\n').count() >= count);
     }
 
+    /// The records that standard output holds so far, whole lines all of them.
+    pub(crate) fn records_so_far(&self) -> Vec<Value> {
+        self.stdout.text().lines().map(|line| serde_json::from_str(line).expect("a record")).collect()
+    }
+
     /// Waits until standard error holds this text.
     pub(crate) fn await_stderr(&self, text: &str) {
         self.stderr.wait_for(|bytes| String::from_utf8_lossy(bytes).contains(text));

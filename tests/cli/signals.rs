@@ -1,6 +1,6 @@
 //! Signals to the program: it stops cleanly, accounts for every job, and ends by the signal itself.
 
-use crate::harness::{Run, Started, counts};
+use crate::harness::{Run, Started, TempDir, counts};
 
 fn busy() -> Started {
     let mut run = Run::json(["-w", "2", "--grace", "2s"]).start();
@@ -111,4 +111,50 @@ fn nothing_is_left_when_it_is_killed() {
     run.signal(libc::SIGKILL);
     assert_eq!(run.finish().signal, Some(libc::SIGKILL));
     crate::harness::await_gone("sleep\u{0}5151");
+}
+
+/// Answers with the process ids of a child that has left its session and its parents, and of its guard, and with its
+/// control group; waits for the other worker, so that each has one of two jobs.
+const DETACHED: &str = r#"
+import json, os, subprocess, sys
+for line in sys.stdin:
+    id = json.loads(line)["id"]
+    shell = subprocess.Popen(["sh", "-c", "setsid sleep 5353 > /dev/null 2>&1 & echo $!"], stdout=subprocess.PIPE)
+    child = int(shell.communicate()[0])
+    open(os.path.join(sys.argv[1], str(os.getpid())), "w").close()
+    while len(os.listdir(sys.argv[1])) < 2: os.sched_yield()
+    group = [line for line in open("/proc/self/cgroup") if line.startswith("0::")]
+    print(json.dumps({"jsonrpc": "2.0", "id": id, "result": [child, os.getppid(), group]}), flush=True)
+"#;
+
+/// Neither the supervisor nor the guard of the first worker can do anything then. The guard of the second ends what both
+/// of them had, where control groups can be made; otherwise what had left the tree of the first lives on, and is ended here.
+#[test]
+fn one_guard_is_enough_when_it_is_killed_with_another() {
+    let dir = TempDir::new("one-guard");
+    let (worker, meeting) = (dir.file("worker.py", DETACHED), dir.path().join("meeting"));
+    std::fs::create_dir(&meeting).unwrap();
+    let program = format!("python3 '{}' '{}'", worker.display(), meeting.display());
+    let mut run = Run::json(["-w", "2", "--worker", &program]).start();
+    run.feed("{\"method\":\"f\"}\n{\"method\":\"f\"}\n");
+    run.await_lines(2);
+    let supervisor = run.pid();
+    let stopped = [nix::sys::signal::SIGSTOP, nix::sys::signal::SIGKILL];
+    let kill = |pid: i64, signal| nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid as i32), signal);
+    // At once: a stopped one can do nothing about the other's death.
+    let guard_of = |record: &serde_json::Value| record["result"][1].as_i64().unwrap();
+    let records = run.records_so_far();
+    for signal in stopped {
+        kill(supervisor.into(), signal).unwrap();
+        kill(guard_of(&records[0]), signal).unwrap();
+    }
+    assert_eq!(run.finish().signal, Some(libc::SIGKILL));
+    let own = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let group = records[0]["result"][2][0].as_str().unwrap_or_default();
+    let has_group = own.lines().all(|line| line != group.trim_end());
+    println!("control groups {} be made here", if has_group { "can" } else { "cannot" });
+    if !has_group {
+        let _ = kill(records[0]["result"][0].as_i64().unwrap(), nix::sys::signal::SIGKILL);
+    }
+    crate::harness::await_gone("sleep\u{0}5353");
 }

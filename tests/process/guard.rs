@@ -1,12 +1,12 @@
 //! The guard: transparent while all is well, thorough at the end.
 
-use crate::harness::{Watched, alone, guarded, until_state};
+use crate::harness::{Watched, alone, guarded, guarded_with, until_state};
 use supervisor::process::{children_of, sweep};
 use supervisor::status::ExitStatus;
 
 /// A child in the background, one in a session of its own, and a daemon that was forked twice and has nothing of our
 /// environment. Each says its process id, at last the target itself.
-const BROOD: &str = "sleep 1000 & echo $!
+pub(crate) const BROOD: &str = "sleep 1000 & echo $!
     setsid sh -c 'echo $$; exec sleep 1000' &
     (setsid env -i sh -c 'echo $$; exec /bin/sleep 1000' &)
     echo $$; ";
@@ -179,4 +179,29 @@ fn a_target_that_cannot_be_started_is_told_as_in_a_shell() {
     let run = guarded(&["/etc/passwd"]);
     assert_eq!(run.errors(), "supervisor: cannot start /etc/passwd: permission denied (EACCES)\n");
     assert_eq!(run.end(), ExitStatus::Code(126));
+}
+
+#[test]
+fn a_program_that_takes_care_of_its_own_is_signalled_alone() {
+    let _alone = alone();
+    let script = "sh -c 'trap \"echo child\" TERM; echo ready; while :; do sleep 1000 & wait; done' &
+        trap 'echo bye; exit 5' TERM; while :; do wait; done";
+    let mut run = guarded_with(&["--relay"], &["sh", "-c", script]);
+    assert_eq!(run.line(), "ready");
+    run.signal(libc::SIGTERM);
+    assert_eq!(run.rest(), b"bye\n");
+    assert_eq!(run.end(), ExitStatus::Code(5));
+}
+
+#[test]
+fn a_guard_that_is_told_nonsense_says_what_it_takes() {
+    let _alone = alone();
+    for options in [&["--nonsense", "3"][..], &["--group"], &["--lifeline"]] {
+        let run = guarded_with(options, &["true"]);
+        assert!(run.errors().starts_with("supervisor: guard: "), "{options:?}");
+        assert!(matches!(run.end(), ExitStatus::Code(2 | 125)), "{options:?}");
+    }
+    let run = guarded_with(&["--hold", "99"], &["true"]);
+    assert_eq!(run.errors(), "supervisor: guard: \"--hold\" \"99\" is not an open descriptor\n");
+    assert_eq!(run.end(), ExitStatus::Code(125));
 }

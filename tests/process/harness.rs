@@ -45,10 +45,15 @@ pub(crate) fn start(program: &str, args: &[&str]) -> Running {
 
 /// Starts `argv` behind a guard with a lifeline.
 pub(crate) fn guarded(argv: &[&str]) -> Running {
+    guarded_with(&[], argv)
+}
+
+/// The same, with more that the guard is told.
+pub(crate) fn guarded_with(options: &[&str], argv: &[&str]) -> Running {
     let (reader, writer) = nix::unistd::pipe2(OFlag::O_CLOEXEC).unwrap();
     let number = reader.as_raw_fd().to_string();
-    let mut args: Vec<OsString> = ["guard", "--lifeline", &number, "--"].iter().map(Into::into).collect();
-    args.extend(argv.iter().map(Into::into));
+    let own = ["guard", "--lifeline", &number];
+    let args: Vec<OsString> = own.iter().chain(options).chain(&["--"]).chain(argv).map(Into::into).collect();
     let program = Path::new(env!("CARGO_BIN_EXE_supervisor"));
     let spec = SpawnSpec { args: &args, inherit: &[reader.as_fd()], ..SpawnSpec::new(program) };
     Running { spawned: spawn(&spec).unwrap(), lifeline: Some(writer), seen: Vec::new() }

@@ -4,6 +4,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "tests read the clock for deadlines and start programs of their own")]
 
+mod cgroup;
 mod contain;
 mod guard;
 mod handle;

@@ -118,8 +118,26 @@ def cgroup_root():
     return None
 
 
+def members(group):
+    """Everybody in a cgroup and in those below it: a run may make some of its own."""
+    found = []
+    for path, _, _ in os.walk(group):
+        try:
+            with open(path + "/cgroup.procs") as procs:
+                found += map(int, procs.read().split())
+        except OSError:
+            pass
+    return found
+
+
 def remove_cgroup(path):
     for _ in range(200):
+        for below, _, _ in os.walk(path, topdown=False):
+            if below != path:
+                try:
+                    os.rmdir(below)
+                except OSError:
+                    pass
         try:
             os.rmdir(path)
             return
@@ -196,11 +214,7 @@ class Run:
     def alive(self):
         """The processes of the run that live."""
         if self.cgroup:
-            try:
-                with open(self.cgroup + "/cgroup.procs") as procs:
-                    return [pid for pid in map(int, procs.read().split()) if is_alive(pid)]
-            except OSError:
-                return []
+            return [pid for pid in members(self.cgroup) if is_alive(pid)]
         return sorted(descendants(os.getpid()) - {self.mate.pid, self.neighbour.pid})
 
     def matching(self, *words):

@@ -38,8 +38,8 @@ pub(super) struct RunningArgs {
     pub(super) restart_window: Duration,
     /// Most memory a worker may take, with everything it started; above it its job ends with the status oom
     ///
-    /// Resident memory, looked at ten times a second; kept by the kernel too where control groups can be made. The worker is killed and replaced; where it ran several jobs, each of
-    /// them is suspected and runs alone when it may run again.
+    /// Resident memory, looked at ten times a second; kept by the kernel too where control groups can be made. The worker
+    /// is killed and replaced; where it ran several jobs, each of them is suspected and runs alone when it may run again.
     #[arg(long, value_name = "SIZE", value_parser = values::positive_size)]
     pub(super) memory_max: Option<u64>,
     /// Begin no job while the machine has less memory than this to give

@@ -101,8 +101,10 @@ impl Groups {
 
     /// Kills what is left of a process that has ended, and removes its group.
     pub fn discard(&mut self, group: Group) {
-        group.kill();
-        self.lingering.push(group.directory);
+        if fs::remove_dir(&group.directory).is_err() {
+            group.kill();
+            self.lingering.push(group.directory);
+        }
         // The killed need a moment. Whatever is in the way now is tried again when the next one has ended.
         self.lingering.retain(|directory| fs::remove_dir(directory).is_err());
     }
@@ -160,6 +162,9 @@ pub(super) fn clear_run_of(group: &Path) {
 }
 
 fn clear(directory: &Path) {
+    if fs::remove_dir(directory).is_ok() {
+        return;
+    }
     kill(directory);
     await_empty(directory);
     remove(directory, DEPTH_MAX);

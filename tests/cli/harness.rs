@@ -434,3 +434,8 @@ pub(crate) fn await_condition(what: &str, mut holds: impl FnMut() -> bool) {
 pub(crate) fn pause(span: Duration) {
     std::thread::sleep(span);
 }
+
+/// Says which of several ways a test went: past the capture of the test runner, so that it is seen.
+pub(crate) fn tell(text: &str) {
+    std::io::stderr().write_all(text.as_bytes()).expect("standard error is open");
+}

@@ -152,7 +152,7 @@ fn one_guard_is_enough_when_it_is_killed_with_another() {
     let own = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     let group = records[0]["result"][2][0].as_str().unwrap_or_default();
     let has_group = own.lines().all(|line| line != group.trim_end());
-    println!("control groups {} be made here", if has_group { "can" } else { "cannot" });
+    crate::harness::tell(&format!("control groups {} be made here\n", if has_group { "can" } else { "cannot" }));
     if !has_group {
         let _ = kill(records[0]["result"][0].as_i64().unwrap(), nix::sys::signal::SIGKILL);
     }

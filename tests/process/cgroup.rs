@@ -11,7 +11,7 @@ use supervisor::status::ExitStatus;
 fn group(groups: &mut Groups) -> (String, Option<Group>) {
     let group = groups.make();
     let directory = group.as_ref().map_or(Path::new("/nonexistent/run/0"), |group| group.directory());
-    println!("control groups {} be made here", if group.is_some() { "can" } else { "cannot" });
+    crate::harness::tell(&format!("control groups {} be made here\n", if group.is_some() { "can" } else { "cannot" }));
     (directory.to_str().unwrap().to_owned(), group)
 }
 
@@ -99,6 +99,9 @@ fn groups_for_nothing_are_not_made() {
     // More than any limit can be kept where there is a controller; where there is none, there is no group.
     let mut groups = Groups::new(Use::Memory(1 << 40));
     let group = groups.make();
-    println!("memory {} be limited by control groups here", if group.is_some() { "can" } else { "cannot" });
+    crate::harness::tell(&format!(
+        "memory {} be limited by control groups here\n",
+        if group.is_some() { "can" } else { "cannot" }
+    ));
     assert!(group.is_none_or(|group| group.directory().join("memory.max").exists() && group.excess().is_none()));
 }

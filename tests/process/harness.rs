@@ -3,6 +3,7 @@
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::ffi::OsString;
+use std::io::Write;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -166,4 +167,9 @@ fn read_some(fd: BorrowedFd<'_>, into: &mut Vec<u8>) -> bool {
     let count = nix::unistd::read(fd, &mut buffer).unwrap();
     into.extend_from_slice(&buffer[..count]);
     count > 0
+}
+
+/// Says which of several ways a test went: past the capture of the test runner, so that it is seen.
+pub(crate) fn tell(text: &str) {
+    std::io::stderr().write_all(text.as_bytes()).expect("standard error is open");
 }

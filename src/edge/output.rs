@@ -16,9 +16,9 @@ use std::time::Duration;
 /// When fewer bytes than this wait again, the bell rings: a producer that was held back may go on.
 pub const LOW_WATER_BYTES: usize = 128 * 1024;
 /// Buffers kept for reuse.
-const SPARE_BUFFERS: usize = 4;
+const SPARE_BUFFERS: usize = 2;
 /// A larger buffer is freed rather than kept.
-const SPARE_BUFFER_BYTES: usize = 1024 * 1024;
+const SPARE_BUFFER_BYTES: usize = 256 * 1024;
 
 /// Something to write. Pieces are written whole and in the order they were pushed.
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 //!
 //! Jobs are remembered by a hash of their id. To keep ten million jobs without `needs` in little memory, only the last
 //! [`REMEMBERED_ENDED`] ended ones are remembered until the first `needs` shows that the list uses them; those without an
-//! id of their own, most of most lists, in a byte each.
+//! id of their own, most of most lists, in two bits each.
 
 use super::job_table::JobKey;
 use crate::ids::JobId;
@@ -41,32 +41,38 @@ const FAILED: u64 = 1;
 /// run holds little else.
 type Ended = u64;
 
-/// Which jobs that go by their number have ended, and how: the last [`REMEMBERED_ENDED`] numbers.
+/// Which jobs that go by their number have ended, and how: the last [`REMEMBERED_ENDED`] numbers, two bits each.
 #[derive(Debug, Default)]
 struct Numbered {
-    /// The number of the first outcome.
+    /// The first four numbers are four times this, and the three after it.
     first: u64,
-    /// By number; none for a job that has not ended, or has an id of its own.
-    outcomes: VecDeque<Option<bool>>,
+    /// The outcomes of four numbers each; 0 for a job that has not ended, or has an id of its own.
+    fours: VecDeque<u8>,
 }
+
+const ENDED_OK: u8 = 1;
+const ENDED_BADLY: u8 = 2;
 
 impl Numbered {
     fn note(&mut self, number: u64, ok: bool) {
-        let Some(at) = number.checked_sub(self.first) else { return };
+        let Some(at) = (number / 4).checked_sub(self.first) else { return };
         let mut at = at as usize;
-        if at >= self.outcomes.len() {
-            self.outcomes.resize(at + 1, None);
-            let excess = self.outcomes.len().saturating_sub(REMEMBERED_ENDED);
-            self.outcomes.drain(..excess);
+        if at >= self.fours.len() {
+            self.fours.resize(at + 1, 0);
+            let excess = self.fours.len().saturating_sub(REMEMBERED_ENDED / 4);
+            self.fours.drain(..excess);
             self.first += excess as u64;
             at -= excess;
         }
-        self.outcomes[at] = Some(ok);
+        self.fours[at] |= if ok { ENDED_OK } else { ENDED_BADLY } << (number % 4 * 2);
     }
 
     fn ended(self) -> impl Iterator<Item = (UserId, bool)> {
-        let numbers = self.first..;
-        numbers.zip(self.outcomes).filter_map(|(number, ok)| Some((UserId::Number(number), ok?)))
+        let one = |four: u8, place: u64| four >> (place * 2) & (ENDED_OK | ENDED_BADLY);
+        (self.first..).zip(self.fours).flat_map(move |(at, four)| {
+            let ended = (0..4).filter(move |&place| one(four, place) != 0);
+            ended.map(move |place| (UserId::Number(at * 4 + place), one(four, place) == ENDED_OK))
+        })
     }
 }
 
@@ -226,7 +232,7 @@ mod tests {
 
     #[test]
     fn of_the_jobs_that_ended_before_the_first_need_the_last_are_known_by_id_and_by_number() {
-        let last = REMEMBERED_ENDED as u64 + 4;
+        let last = REMEMBERED_ENDED as u64 + 8;
         let named = |number: u64| UserId::Json(format!("\"job {number}\"").into());
         let mut needs = Needs::default();
         // Two at a time, the later one first; every one has a namesake with an id of its own.
@@ -236,11 +242,11 @@ mod tests {
         }
         needs.begin(std::iter::empty());
         for (number, known) in
-            [(last, true), (50, true), (6, true), (5, true), (4, false), (1, false), (last + 1, false)]
+            [(last, true), (50, true), (13, true), (12, true), (11, false), (1, false), (last + 1, false)]
         {
             assert_eq!(needs.is_known(&UserId::Number(number)), known, "{number}");
         }
-        assert!(needs.is_known(&named(5)) && !needs.is_known(&named(1)));
+        assert!(needs.is_known(&named(9)) && !needs.is_known(&named(8)));
         let failed = |number: u64| needs.known[&hash(&UserId::Number(number))].failed;
         assert!(failed(50) && !failed(49));
     }

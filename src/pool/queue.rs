@@ -12,12 +12,14 @@ pub(super) struct Queue {
     /// Jobs that hold their locks: the sooner they run, the shorter others wait.
     granted: VecDeque<JobKey>,
     len: usize,
+    has_priorities: bool,
 }
 
 impl Queue {
     /// Adds a job behind those of its priority.
     pub(super) fn push_back(&mut self, priority: i64, key: JobKey) {
         self.lanes.entry(Reverse(priority)).or_default().push_back(key);
+        self.has_priorities |= priority != 0;
         self.len += 1;
     }
 
@@ -37,6 +39,11 @@ impl Queue {
     pub(super) fn push_suspect(&mut self, key: JobKey) {
         self.suspects.push_back(key);
         self.len += 1;
+    }
+
+    /// Whether any job so far has had another priority than the usual one.
+    pub(super) fn has_priorities(&self) -> bool {
+        self.has_priorities
     }
 
     /// The next job that may run beside others.

@@ -3,7 +3,7 @@
 //!
 //! A run has one group below the one it was started in, and in it one for each process of a worker. Only what a guard
 //! guards is in there; guards and supervisor are not, so that they see the kill through and clean up after it.
-//! Processes are born in their group ([`super::into_group`]): moving one in takes 10 ms, the time in which the kernel
+//! Processes are born in their group (`into_group`): moving one in takes 10 ms, the time in which the kernel
 //! makes sure that nobody forks.
 
 use super::sys;

@@ -3,7 +3,7 @@
 use super::children::Child;
 use super::guests::Guests;
 use super::keeper::Keeper;
-use super::launch::{self, Descriptors, own_program, use_of_groups};
+use super::launch::{self, Belongings, own_program, use_of_groups};
 use super::poller::Poller;
 use crate::config::{Launch, PoolConfig, Program};
 use crate::drive::Shell;
@@ -174,8 +174,9 @@ impl Hands {
         spec.env_remove = if address.is_some() { &outer[1..] } else { &outer };
         env.extend(address.map(|address| (OsString::from("SPV_SOCKET"), OsString::from(address))));
         let place = marks.as_ref().map(|(fd, place)| (fd.as_raw_fd(), *place));
-        let fds = Descriptors { lifeline: self.lifeline.read.as_raw_fd(), marks: place };
-        let args = launch::arguments(&self.launch, &fds, group, &self.own_program);
+        let lifeline = self.lifeline.read.as_raw_fd();
+        let given = Belongings { kernel_kills: self.kernel_kills, lifeline, marks: place };
+        let args = launch::arguments(&self.launch, &given, group, &self.own_program);
         if args[0] == "guard" {
             inherited.push(self.lifeline.read.as_fd());
         }

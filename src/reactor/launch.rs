@@ -8,8 +8,10 @@ use std::io;
 use std::os::fd::RawFd;
 use std::path::{Path, PathBuf};
 
-/// What it inherits.
-pub(super) struct Descriptors {
+/// What it is given.
+pub(super) struct Belongings {
+    /// How many processes the kernel has killed for want of memory.
+    pub(super) kernel_kills: u64,
     /// What guards wait for the end of.
     pub(super) lifeline: RawFd,
     /// Where it writes down what it has begun, and the place in there.
@@ -17,7 +19,7 @@ pub(super) struct Descriptors {
 }
 
 /// What our own program is told to be: the worker that runs commands, or a guard.
-pub(super) fn arguments(launch: &Launch, fds: &Descriptors, group: Option<&Group>, own: &Path) -> Vec<OsString> {
+pub(super) fn arguments(launch: &Launch, given: &Belongings, group: Option<&Group>, own: &Path) -> Vec<OsString> {
     let mut args: Vec<OsString> = Vec::new();
     let (passes, relays) = match &launch.program {
         Program::Builtin(_) => (true, true),
@@ -27,8 +29,8 @@ pub(super) fn arguments(launch: &Launch, fds: &Descriptors, group: Option<&Group
         args.push("guard".into());
         args.extend(launch.keep_leftovers.then(|| "--keep-leftovers".into()));
         args.extend(relays.then(|| "--relay".into()));
-        args.extend(["--lifeline".into(), fds.lifeline.to_string().into()]);
-        if let Some((fd, _)) = fds.marks {
+        args.extend(["--lifeline".into(), given.lifeline.to_string().into()]);
+        if let Some((fd, _)) = given.marks {
             args.extend([if passes { "--pass" } else { "--hold" }.into(), fd.to_string().into()]);
         }
         if let Some(group) = group {
@@ -42,7 +44,8 @@ pub(super) fn arguments(launch: &Launch, fds: &Descriptors, group: Option<&Group
             args.extend(group.map(|_| own.into()));
             args.push("worker".into());
             args.extend(arguments.iter().cloned());
-            if let Some((fd, place)) = fds.marks {
+            args.extend(["--kernel-kills".into(), given.kernel_kills.to_string().into()]);
+            if let Some((fd, place)) = given.marks {
                 args.extend(["--marks".into(), format!("{fd}:{place}").into()]);
             }
         }

@@ -104,6 +104,7 @@ def little_memory(t):
         run = t.run("out of memory", t.spawn(), commands(["echo a", hog, "echo b", "echo c"]), before=group.enter, timeout=40,
                     ids=range(1, 5), code=1, want={"ok": 3, "failed": 1}, bound=25)
         group.remove()
+        t.expect("OOM killer" in by_id(run, 2)["error"]["message"], "out of memory, by name", by_id(run, 2))
     else:
         run = t.run("killed for another", t.spawn(), commands(["echo a", "kill -9 $$", "echo b", "echo c"]), ids=range(1, 5),
                     code=1, want={"ok": 3, "failed": 1}, bound=10)

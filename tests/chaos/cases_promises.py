@@ -3,8 +3,9 @@ Python functions can do to their worker."""
 
 import json
 import signal
+import subprocess
 
-from case import FAMILY, by_id, case, commands, lines
+from case import FAMILY, by_id, case, commands, feed, lines
 from check import detail, tally
 
 TASKS = """
@@ -128,3 +129,21 @@ def f(n):
     run = t.run("lock", t.spawn("--python", tasks + ":f", workers=3), b"".join(b"[%d]\n" % n for n in range(1, 31)),
                 ids=range(1, 31), code=1, want={"ok": 29, "crashed": 1}, bound=15)
     t.expect(by_id(run, 5)["status"] == "crashed", "lock", by_id(run, 5))
+
+
+@case("P06", "a list a hundred (long: a thousand) times as long as another; a line of 1 GB",
+      "peak memory at most 1.2 times that of the shorter; the line is `invalid`, and cost no memory", slow=True)
+def memory_of_long_lists(t):
+    tasks = t.file("tasks.py", "def add(x): return x + 1\n")
+    peaks = []
+    for count in (10000, 10000000 if t.long else 1000000):
+        def produce(run, count=count):
+            feed(*(b"".join(b"[%d]\n" % n for n in range(first, first + 10000)) for first in range(0, count, 10000)))(run)
+
+        run = t.run("%d jobs" % count, t.spawn("--python", tasks + ":add"), "pipe", timeout=600, script=produce, stdout=subprocess.DEVNULL,
+                    code=0, bound=580)
+        peaks.append(run.peak_kib)
+    t.expect(peaks[1] <= 1.2 * peaks[0], "peaks", "%d and %d KiB" % tuple(peaks))
+    piece = b"x" * 1000000
+    t.run("a line of 1 GB", t.spawn(), "pipe", timeout=120, script=feed(b"echo 1\n", *[piece] * 1000, b"\necho 2\n"), code=3,
+                want={"ok": 2, "invalid": 1}, bound=100, line_mib=100)

@@ -158,6 +158,35 @@ fn higher_priority_goes_first() {
     t.record("high", Status::Ok);
 }
 
+/// How many jobs are taken from a list that does not end, in pieces of 256.
+fn taken_ahead(t: &mut Script, of_job: impl Fn(usize, &mut JobOptions)) -> usize {
+    let mut count = 0;
+    while t.pool.wants_job() {
+        let piece =
+            (count..count + 256).map(|number| t.job(&format!("job {number}"), |options| of_job(number, options)));
+        let piece = piece.collect();
+        t.turn(piece);
+        count += 256;
+    }
+    count
+}
+
+#[test]
+fn the_list_is_read_ahead_farther_where_that_matters() {
+    let plain = taken_ahead(&mut Script::new(|_| {}), |_, _| {});
+    assert_eq!(plain, 1024);
+    let urgent = taken_ahead(&mut Script::new(|_| {}), |number, options| options.priority = i64::from(number == 1000));
+    assert_eq!(urgent, 16_384);
+    let mut t = Script::new(|config| config.workers = 2);
+    for name in ["first", "second"] {
+        t.reads_job(name, |options| options.locks = vec!["gpu".into()]);
+    }
+    t.all_start();
+    t.worker(1).gets(&["first"]);
+    let locked = taken_ahead(&mut t, |_, options| options.locks = vec!["gpu".into()]);
+    assert_eq!(locked, 16_384, "the second worker looks for one that could run");
+}
+
 #[test]
 fn a_worker_is_replaced_after_its_share() {
     let mut t = Script::running(|config| config.max_jobs_per_worker = Some(2), &["a1", "a2", "a3"]);

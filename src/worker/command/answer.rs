@@ -23,6 +23,8 @@ pub(super) struct Ended<'a> {
     pub(super) leaked: &'a [Leaked],
     /// It was stopped because somebody asked for that.
     pub(super) cancelled: bool,
+    /// The kernel may have killed it because there was no memory.
+    pub(super) kernel_was_short: bool,
 }
 
 /// One output stream.
@@ -67,6 +69,8 @@ pub(super) struct NotStarted {
 
 const COMMAND_FAILED: i32 = -32000;
 const CANCELLED: i32 = -32800;
+/// Added to what a command died of.
+const KERNEL_WAS_SHORT: &str = ", when the kernel was out of memory (its OOM killer)";
 
 /// The first line: who we are and what we can take.
 pub(super) fn ready(out: &mut Vec<u8>, pid: u32, concurrency: usize) {
@@ -89,7 +93,9 @@ pub(super) fn ended(out: &mut Vec<u8>, ended: &Ended) {
     if ended.cancelled {
         let _ = write!(out, "\"error\":{{\"code\":{CANCELLED},\"message\":\"cancelled\",\"data\":{{");
     } else {
-        let _ = write!(out, "\"error\":{{\"code\":{COMMAND_FAILED},\"message\":\"{}\",\"data\":{{", ended.status);
+        let short = if ended.kernel_was_short { KERNEL_WAS_SHORT } else { "" };
+        let _ =
+            write!(out, "\"error\":{{\"code\":{COMMAND_FAILED},\"message\":\"{}{short}\",\"data\":{{", ended.status);
     }
     members(out, ended);
     out.extend_from_slice(b"}}}\n");
@@ -236,6 +242,7 @@ mod tests {
             stderr: Captured::default(),
             leaked: &[],
             cancelled: false,
+            kernel_was_short: false,
         }
     }
 
@@ -260,6 +267,9 @@ mod tests {
         let answer = value(&ended);
         assert_eq!(answer["error"]["code"], -32000);
         assert_eq!(answer["error"]["message"], "killed by SIGKILL");
+        ended.kernel_was_short = true;
+        let message = "killed by SIGKILL, when the kernel was out of memory (its OOM killer)";
+        assert_eq!(value(&ended)["error"]["message"], message);
         assert_eq!(answer["error"]["data"]["exit_code"], -9);
         assert_eq!(answer["error"]["data"]["signal"], "SIGKILL");
         assert_eq!(answer["error"]["data"]["stdout"], json!({"base64":"/w=="}));

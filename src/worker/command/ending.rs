@@ -4,18 +4,22 @@
 //! killed, and looked at again until it is gone.
 
 use super::complain;
-use super::job::{Job, Phase};
+use super::job::{Job, Phase, exit_status};
 use super::leftover::{self, left_by, may_be_left};
 use super::signals::{Reap, reap};
 use super::watch::now;
 use super::work::Worker;
-use crate::process::{freeze_tree, sweep, terminate_tree, thaw_tree};
+use crate::process::{freeze_tree, kernel_kills, sweep, terminate_tree, thaw_tree};
+use crate::status::ExitStatus;
 use std::time::{Duration, Instant};
 
 /// After a kill, what may have been born in the meantime is looked for this much later.
 const SWEEP_AGAIN: Duration = Duration::from_millis(10);
 /// Processes that do not die of SIGKILL for this long are stuck inside the system; nobody can wait for them.
 const SWEEP_MAX: Duration = Duration::from_secs(2);
+/// What those die of whom the kernel takes when there is no memory. That a shell says so of its command (exit code 137) is
+/// not enough: the kernel's count is of the whole machine.
+const KERNELS_SIGNAL: ExitStatus = ExitStatus::Signal(libc::SIGKILL);
 /// With more commands than this at a time, the list of our children is not read whenever one of them ends, unless its
 /// group or pipes show that something is left. What escaped both is found when the last command ends.
 const SCANNED_MAX: usize = 64;
@@ -32,6 +36,8 @@ enum Children {
 impl Worker {
     /// Reaps what has ended, and goes on with the commands that this concerns.
     pub(super) fn reap_all(&mut self) {
+        // Asked once for all that have ended together.
+        let mut short = None;
         let children = loop {
             match reap() {
                 Reap::One(reaped) => {
@@ -40,7 +46,10 @@ impl Worker {
                         self.kept.remove(&reaped.pid);
                         continue;
                     };
+                    let kernel_was_short = exit_status(reaped.status) == KERNELS_SIGNAL
+                        && *short.get_or_insert_with(|| self.kernel_was_short());
                     if let Some(job) = &mut self.slots[slot].job {
+                        job.kernel_was_short = kernel_was_short && !job.cancelled;
                         job.ended = Some(reaped);
                         self.ending.insert(slot);
                     }
@@ -53,6 +62,14 @@ impl Worker {
         if let Some(shortage) = &mut self.shortage {
             shortage.try_again();
         }
+    }
+
+    /// Whether the kernel has killed processes for want of memory since this was asked last, or since the run began.
+    fn kernel_was_short(&mut self) -> bool {
+        let Some(before) = self.options.kernel_kills else { return false };
+        let now = kernel_kills();
+        self.options.kernel_kills = Some(now);
+        now > before
     }
 
     /// Reads what a slot's command has written; that may have been all that was missing for its answer.

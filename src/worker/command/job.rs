@@ -28,6 +28,8 @@ pub(super) struct Job {
     /// Somebody asked for its end while it ran.
     pub(super) cancelled: bool,
     pub(super) leaked: Vec<Leaked>,
+    /// The kernel has killed for want of memory while it ran, and it died of such a signal.
+    pub(super) kernel_was_short: bool,
 }
 
 /// Where a command stands.
@@ -46,7 +48,15 @@ pub(super) enum Phase {
 impl Job {
     /// A command that has just been started.
     pub(super) fn new(request: Box<Request>, pid: i32) -> Job {
-        Job { request, pid, phase: Phase::Running, ended: None, cancelled: false, leaked: Vec::new() }
+        Job {
+            request,
+            pid,
+            phase: Phase::Running,
+            ended: None,
+            cancelled: false,
+            leaked: Vec::new(),
+            kernel_was_short: false,
+        }
     }
 }
 
@@ -129,6 +139,7 @@ impl Slot {
                 stderr: self.stderr.captured(),
                 leaked: &job.leaked,
                 cancelled: job.cancelled,
+                kernel_was_short: job.kernel_was_short,
             },
         );
         let files = self.stdout.reset().into_iter().chain(self.stderr.reset()).collect();
@@ -137,7 +148,7 @@ impl Slot {
 }
 
 /// The result of `wait` in our words.
-fn exit_status(status: i32) -> ExitStatus {
+pub(super) fn exit_status(status: i32) -> ExitStatus {
     if libc::WIFSIGNALED(status) {
         ExitStatus::Signal(libc::WTERMSIG(status))
     } else {

@@ -24,6 +24,9 @@ pub struct Options {
     pub keep_leftovers: bool,
     /// Where the worker writes down what it has begun: a descriptor that it inherits, and the place in it.
     pub marks: Option<(i32, u64)>,
+    /// How many processes the kernel had killed for want of memory when the run began; without it, such a kill is not told
+    /// from any other.
+    pub kernel_kills: Option<u64>,
     /// End of file on standard input means that the supervisor is gone: everything is killed at once.
     pub lifeline: bool,
 }
@@ -40,6 +43,7 @@ impl Default for Options {
             lifeline: false,
             keep_leftovers: false,
             marks: None,
+            kernel_kills: None,
         }
     }
 }
@@ -76,6 +80,7 @@ impl Options {
                     options.output_dir = Some(dir.into());
                 }
                 b"--marks" => options.marks = Some(marks(value())?),
+                b"--kernel-kills" => options.kernel_kills = Some(count(name, value(), 0)? as u64),
                 b"--keep-leftovers" if attached.is_none() => options.keep_leftovers = true,
                 b"--spill" if attached.is_none() => options.spill = true,
                 b"--lifeline" if attached.is_none() => options.lifeline = true,
@@ -110,7 +115,7 @@ mod tests {
 
     #[test]
     fn flags_in_both_forms() {
-        let given = "--concurrency 3 --max-output=10 --grace-ms 7 --leak-grace-ms=8 --output-dir d --spill --lifeline";
+        let given = "--kernel-kills 7 --concurrency 3 --max-output=10 --grace-ms 7 --leak-grace-ms=8 --output-dir d --spill --lifeline";
         let options = parse(&given.split(' ').collect::<Vec<_>>()).unwrap();
         let expected = Options {
             concurrency: 3,
@@ -122,6 +127,7 @@ mod tests {
             lifeline: true,
             keep_leftovers: false,
             marks: None,
+            kernel_kills: Some(7),
         };
         assert_eq!(options, expected);
         assert_eq!(parse(&[]), Ok(Options::default()));

@@ -7,8 +7,8 @@ use std::time::Duration;
 /// machine) many times over, and is what a job can lose at most by standing in the wrong line.
 const AHEAD: Duration = Duration::from_millis(1);
 
-/// Most jobs sent ahead, however short they are.
-pub(super) const DEPTH_MAX: usize = 512;
+/// Most jobs sent ahead, however short they are: some batches. More were no faster, and what waits should fit into caches.
+pub(super) const DEPTH_MAX: usize = 384;
 
 /// Up to this mean one job is sent ahead to a worker that gives it back while another one runs: there the wrong line costs
 /// no more than [`Prefetch::patience`], while the way there and back is some percent of jobs this short.

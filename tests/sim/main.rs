@@ -26,7 +26,7 @@ use supervisor::record::Status;
 use world::{Outcome, World};
 
 /// Events in a run that was not told how many.
-const STEPS_DEFAULT: u64 = 1_500_000;
+const STEPS_DEFAULT: u64 = 3_000_000;
 
 /// Seeds that once found a defect.
 const REGRESSIONS: &str = include_str!("seeds.txt");

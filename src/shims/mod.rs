@@ -7,9 +7,14 @@ pub use table::{LANGUAGES, Language, NODE, PYTHON};
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 
 /// The variable that carries a shim's text to its loader, which takes it out of the environment again.
 const SHIM_VARIABLE: &str = "SPV_SHIM";
+
+/// With something that starts the shim: the variable of its text, and the one of the place where it may be kept compiled.
+const TEXT_VARIABLE: &str = "SPV_SHIM_TEXT";
+const KEPT_VARIABLE: &str = "SPV_SHIM_KEPT";
 
 /// How a worker for functions is started.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,8 +48,24 @@ fn launch(language: &Language, spec: &OsStr, interpreter: &OsStr, concurrency: u
     argv.push(language.loader.trim_end().into());
     argv.push(concurrency.to_string().into());
     argv.push(spec.into());
-    let env = vec![(SHIM_VARIABLE.into(), language.shim.into())];
+    let env = match language.start {
+        None => vec![(SHIM_VARIABLE.into(), language.shim.into())],
+        Some(start) => vec![
+            (SHIM_VARIABLE.into(), start.into()),
+            (TEXT_VARIABLE.into(), language.shim.into()),
+            (KEPT_VARIABLE.into(), kept_place(language).unwrap_or_default().into()),
+        ],
+    };
     Ok(Launch { argv, env, default_method: function.map(str::to_owned) })
+}
+
+/// Where a shim may be kept compiled: among the user's caches (XDG base directories), by a hash of its text.
+fn kept_place(language: &Language) -> Option<PathBuf> {
+    #[expect(clippy::disallowed_methods, reason = "says where the user's caches are")]
+    let variable = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let caches = variable("XDG_CACHE_HOME").or_else(|| Some(variable("HOME")?.join(".cache")))?;
+    let hash = xxhash_rust::xxh3::xxh3_128(language.shim.as_bytes());
+    Some(caches.join("supervisor").join(format!("{}-{hash:032x}", language.name)))
 }
 
 /// Splits `FILE_OR_MODULE[:FUNCTION]`. A colon belongs to the file's name unless a dotted name follows the last one.

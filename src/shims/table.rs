@@ -13,6 +13,8 @@ pub struct Language {
     pub(super) flags: &'static [&'static str],
     /// A line of code that runs the shim's text, which it finds in the environment.
     pub(super) loader: &'static str,
+    /// What runs the shim's text from where it was kept compiled; without it the loader runs the text itself.
+    pub(super) start: Option<&'static str>,
     /// The shim.
     pub(super) shim: &'static str,
 }
@@ -24,6 +26,7 @@ pub const PYTHON: Language = Language {
     prefix: &[],
     flags: &["-c"],
     loader: include_str!("python_loader.py"),
+    start: Some(include_str!("python_start.py")),
     shim: concat!(
         include_str!("python/head.py"),
         include_str!("python/values.py"),
@@ -48,6 +51,7 @@ pub const NODE: Language = Language {
     prefix: &["/bin/sh", "-c", r#"exec "$0" "$@" 3<&0 4>&1 </dev/null >&2"#],
     flags: &["--input-type=module", "-e"],
     loader: include_str!("node_loader.mjs"),
+    start: None,
     shim: include_str!("node.mjs"),
 };
 

@@ -1,6 +1,9 @@
 //! Files of functions that cannot be used: the run gives up fast, with exit code 5 and the reason told once.
 
 use crate::harness::{Done, Run, TempDir, counts};
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 
 /// Nothing runs, the exit code is 5, and the reason is told once.
 #[track_caller]
@@ -30,6 +33,42 @@ fn a_python_file_that_cannot_be_used_is_told_once() {
     expect_no_start(run("nofile.py:f", &[]), "no file nofile.py");
     expect_no_start(run("no.such.module:f", &[]), "giving up: ModuleNotFoundError: No module named 'no'");
     expect_no_start(run("good.py:f", &["--python-bin", "/nonexistent/python3"]), "cannot start /nonexistent/python3");
+}
+
+#[test]
+fn the_python_shim_is_kept_compiled_for_its_user_alone() {
+    let directory = TempDir::new("start-kept");
+    directory.file(
+        "tasks.py",
+        "import os\ndef seen(_): return sorted(name for name in os.environ if name.startswith('SPV_SHIM'))\n",
+    );
+    let run = |caches: &std::path::Path| {
+        let run = Run::json(["-w", "1", "--python", "tasks.py:seen"]).cwd(directory.path()).stdin("[1]\n");
+        let done = run.env("XDG_CACHE_HOME", caches).env("PYTHONDONTWRITEBYTECODE", "").run().expect_code(0);
+        assert_eq!(done.by_id()["1"]["result"], serde_json::json!([]), "its variables are not the user's");
+    };
+    let caches = directory.path().join("caches");
+    let kept = || -> Vec<PathBuf> {
+        let found = std::fs::read_dir(caches.join("supervisor")).unwrap();
+        found.map(|entry| entry.unwrap().path()).collect()
+    };
+    run(&caches);
+    let [file] = kept().try_into().expect("one file, and no temporary one");
+    let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode(&file), mode(&caches.join("supervisor"))), (0o600, 0o700));
+
+    // It is what runs; torn, it is written anew; open to others, it is not trusted.
+    let whole = std::fs::read(&file).unwrap();
+    run(&caches);
+    std::fs::write(&file, &whole[..1000]).unwrap();
+    run(&caches);
+    assert_eq!(std::fs::read(&file).unwrap().len(), whole.len());
+    std::fs::write(&file, "no code").unwrap();
+    std::fs::set_permissions(&file, Permissions::from_mode(0o666)).unwrap();
+    run(&caches);
+    assert_eq!((std::fs::read(&file).unwrap().len(), mode(&file)), (whole.len(), 0o600));
+
+    run(std::path::Path::new("/proc/cannot/be/made"));
 }
 
 #[test]

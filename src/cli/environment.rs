@@ -7,6 +7,7 @@ use crate::config::When;
 use clap::error::{ContextKind, ContextValue};
 use std::ffi::{OsStr, OsString};
 use std::hash::{BuildHasher, RandomState};
+use std::path::PathBuf;
 
 /// What this machine contributes to a run.
 pub(super) fn machine() -> Machine {
@@ -46,7 +47,13 @@ pub(super) fn variable_at_fault(error: &clap::Error, argv: &[OsString]) -> Optio
     (!is_typed && get(&name).as_deref() == Some(OsStr::new(bad))).then_some(name)
 }
 
-#[expect(clippy::disallowed_methods, reason = "one door: colour conventions, and naming the variable of a bad value")]
+/// Where the user's caches are (XDG base directories).
+pub(super) fn caches() -> Option<PathBuf> {
+    let folder = |name: &str| get(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    folder("XDG_CACHE_HOME").or_else(|| Some(folder("HOME")?.join(".cache")))
+}
+
+#[expect(clippy::disallowed_methods, reason = "one door: colours, caches, and naming the variable of a bad value")]
 fn get(name: &str) -> Option<OsString> {
     std::env::var_os(name)
 }

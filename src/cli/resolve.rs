@@ -116,7 +116,9 @@ fn worker(
         return Ok((Target::Tool, program(&line, "--mcp")?, false));
     }
     let functions = match (args.python, args.node) {
-        (Some(spec), _) => Some(shims::python(&spec, &args.python_bin, concurrency)),
+        (Some(spec), _) => {
+            Some(shims::python(&spec, &args.python_bin, concurrency, super::environment::caches().as_deref()))
+        }
         (None, Some(spec)) => Some(shims::node(&spec, OsStr::new("node"), concurrency)),
         (None, None) => None,
     };

@@ -7,7 +7,7 @@ pub use table::{LANGUAGES, Language, NODE, PYTHON};
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The variable that carries a shim's text to its loader, which takes it out of the environment again.
 const SHIM_VARIABLE: &str = "SPV_SHIM";
@@ -27,17 +27,22 @@ pub struct Launch {
     pub default_method: Option<String>,
 }
 
-/// The worker for `--python FILE_OR_MODULE[:FUNCTION]`.
-pub fn python(spec: &OsStr, interpreter: &OsStr, concurrency: u32) -> Result<Launch, String> {
-    launch(&PYTHON, spec, interpreter, concurrency)
+/// The worker for `--python FILE_OR_MODULE[:FUNCTION]`. `caches` is where the user's caches are; without it nothing is kept.
+pub fn python(spec: &OsStr, interpreter: &OsStr, concurrency: u32, caches: Option<&Path>) -> Result<Launch, String> {
+    launch(&PYTHON, (spec, interpreter), concurrency, caches)
 }
 
 /// The worker for `--node FILE[:FUNCTION]`.
 pub fn node(spec: &OsStr, interpreter: &OsStr, concurrency: u32) -> Result<Launch, String> {
-    launch(&NODE, spec, interpreter, concurrency)
+    launch(&NODE, (spec, interpreter), concurrency, None)
 }
 
-fn launch(language: &Language, spec: &OsStr, interpreter: &OsStr, concurrency: u32) -> Result<Launch, String> {
+fn launch(
+    language: &Language,
+    (spec, interpreter): (&OsStr, &OsStr),
+    concurrency: u32,
+    caches: Option<&Path>,
+) -> Result<Launch, String> {
     let (place, function) = split_spec(spec);
     if place.is_empty() {
         return Err(format!("--{} needs a file, as in tasks:function, not {:?}", language.name, spec));
@@ -53,19 +58,16 @@ fn launch(language: &Language, spec: &OsStr, interpreter: &OsStr, concurrency: u
         Some(start) => vec![
             (SHIM_VARIABLE.into(), start.into()),
             (TEXT_VARIABLE.into(), language.shim.into()),
-            (KEPT_VARIABLE.into(), kept_place(language).unwrap_or_default().into()),
+            (KEPT_VARIABLE.into(), caches.map_or_else(OsString::new, |caches| kept_place(language, caches).into())),
         ],
     };
     Ok(Launch { argv, env, default_method: function.map(str::to_owned) })
 }
 
-/// Where a shim may be kept compiled: among the user's caches (XDG base directories), by a hash of its text.
-fn kept_place(language: &Language) -> Option<PathBuf> {
-    #[expect(clippy::disallowed_methods, reason = "says where the user's caches are")]
-    let variable = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let caches = variable("XDG_CACHE_HOME").or_else(|| Some(variable("HOME")?.join(".cache")))?;
+/// Where a shim may be kept compiled: among the user's caches, by a hash of its text.
+fn kept_place(language: &Language, caches: &Path) -> PathBuf {
     let hash = xxhash_rust::xxh3::xxh3_128(language.shim.as_bytes());
-    Some(caches.join("supervisor").join(format!("{}-{hash:032x}", language.name)))
+    caches.join("supervisor").join(format!("{}-{hash:032x}", language.name))
 }
 
 /// Splits `FILE_OR_MODULE[:FUNCTION]`. A colon belongs to the file's name unless a dotted name follows the last one.
@@ -105,11 +107,17 @@ mod tests {
 
     #[test]
     fn the_text_goes_into_the_environment_and_the_spec_comes_last() {
-        let launch = python(OsStr::new("t.py:f"), OsStr::new("/venv/bin/python"), 3).expect("a launch");
+        let caches = Some(Path::new("/home/me/.cache"));
+        let launch = python(OsStr::new("t.py:f"), OsStr::new("/venv/bin/python"), 3, caches).expect("a launch");
         assert_eq!(launch.argv[0], "/venv/bin/python");
         assert_eq!(launch.argv[launch.argv.len() - 2..], ["3", "t.py:f"]);
         assert_eq!(launch.default_method.as_deref(), Some("f"));
-        assert_eq!(launch.env.len(), 1);
+        let names: Vec<_> = launch.env.iter().map(|(name, _)| name.to_str().expect("plain")).collect();
+        assert_eq!(names, ["SPV_SHIM", "SPV_SHIM_TEXT", "SPV_SHIM_KEPT"]);
+        let kept = launch.env[2].1.to_str().expect("plain");
+        assert!(kept.starts_with("/home/me/.cache/supervisor/python-"), "{kept}");
+        let launch = python(OsStr::new("t.py:f"), OsStr::new("python3"), 3, None).expect("a launch");
+        assert_eq!(launch.env[2].1, "", "nothing is kept");
     }
 
     #[test]

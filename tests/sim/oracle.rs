@@ -201,6 +201,14 @@ impl Oracle {
         }
     }
 
+    /// The same of a process whose end came in that very turn: which jobs it had open is no longer known here, only that
+    /// they were exposed. What was sent ahead to it counts as begun.
+    pub(crate) fn abandoned_and_ended(&mut self) {
+        for job in self.jobs.iter_mut().filter(|job| job.exposed && job.record.is_none()) {
+            job.muddled = true;
+        }
+    }
+
     pub(crate) fn noticed(&mut self, notice: &Notice) {
         match notice {
             Notice::Stopping { .. } => self.stopping = true,

@@ -278,7 +278,7 @@ impl Outside {
                 self.coverage.abandoned += 1;
                 let slot: usize = message.split(' ').nth(1).and_then(|id| id.parse().ok()).expect("it names the slot");
                 // The news of its end may have come in the same turn, too late.
-                let Some(actor) = self.actors[slot - 1].take() else { return };
+                let Some(actor) = self.actors[slot - 1].take() else { return self.oracle.abandoned_and_ended() };
                 self.oracle.abandoned((WorkerId(slot as u32), actor.generation));
                 // When the machine stalls, the news of its end may be late.
                 let late = self.options.faults.clock_stall > 0;

@@ -568,9 +568,12 @@ class Cancelling(PythonTest):
                 """
                 import time, os
                 def hold():
-                    while not os.path.exists("go"): time.sleep(0.005)
-                    os.remove("go")
-                    return "held"
+                    while True:
+                        try:
+                            os.remove("go")
+                            return "held"
+                        except FileNotFoundError:  # not there yet, or another holder was first
+                            time.sleep(0.005)
                 def f(): return 1
                 """,
                 concurrency=concurrency,

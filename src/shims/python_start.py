@@ -29,6 +29,8 @@ def _keep(place, content):
     try:
         while not os.path.exists(above):
             above = os.path.dirname(above)
+        if folder.startswith(os.path.join(above, "")) and folder[len(above) :].count("/") > 2:
+            return  # not even the home is there
         if os.stat(above).st_uid != os.geteuid():
             return  # with sudo, say: nothing of ours among the caches of somebody else
         os.makedirs(folder, 0o700, exist_ok=True)

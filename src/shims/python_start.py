@@ -29,7 +29,7 @@ def _keep(place, content):
     try:
         while not os.path.exists(above):
             above = os.path.dirname(above)
-        if folder.startswith(os.path.join(above, "")) and folder[len(above) :].count("/") > 2:
+        if not os.path.isdir(os.path.dirname(os.path.dirname(folder))):
             return  # not even the home is there
         if os.stat(above).st_uid != os.geteuid():
             return  # with sudo, say: nothing of ours among the caches of somebody else

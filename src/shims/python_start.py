@@ -14,7 +14,9 @@ def _compiled(text, place):
         with open(place, "rb") as file:
             facts = os.fstat(file.fileno())
             if facts.st_uid == os.geteuid() and not facts.st_mode & 0o022:
-                return marshal.loads(file.read())
+                code = marshal.loads(file.read())
+                if isinstance(code, type(_compiled.__code__)):
+                    return code
     except (OSError, EOFError, ValueError, TypeError):
         pass  # not there, or torn: it is written anew
     code = compile(text, "<supervisor>", "exec")
@@ -25,14 +27,13 @@ def _compiled(text, place):
 
 def _keep(place, content):
     temporary = "%s.%s" % (place, os.urandom(8).hex())
-    folder = above = os.path.dirname(place)
+    folder = os.path.dirname(place)
+    caches = os.path.dirname(folder)
+    above = [path for path in (folder, caches, os.path.dirname(caches)) if os.path.isdir(path)]
+    # No home is made where there is none, and nothing among the caches of somebody else (with sudo, say).
+    if not above or os.stat(above[0]).st_uid != os.geteuid():
+        return
     try:
-        while not os.path.exists(above):
-            above = os.path.dirname(above)
-        if not os.path.isdir(os.path.dirname(os.path.dirname(folder))):
-            return  # not even the home is there
-        if os.stat(above).st_uid != os.geteuid():
-            return  # with sudo, say: nothing of ours among the caches of somebody else
         os.makedirs(folder, 0o700, exist_ok=True)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         with open(os.open(temporary, flags, 0o600), "wb") as file:

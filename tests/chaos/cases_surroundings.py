@@ -24,6 +24,7 @@ def broken_environment(t):
     t.run("big output", t.spawn(), commands(["head -c 3000000 /dev/zero"]), env=env, ids=[1], code=0, bound=5)
     t.run("python", t.spawn("--python", tasks + ":f"), b"[1]\n[2]\n", env=env, ids=[1, 2], code=0, want={"ok": 2}, bound=10)
     t.run("node", t.spawn("--node", module + ":f"), b"[1]\n[2]\n", env=env, ids=[1, 2], code=0, want={"ok": 2}, bound=15)
+    t.expect(not os.path.exists("/nope"), "no home", "one was made where there is none")
     gone = "mkdir gone && cd gone && rmdir ../gone && exec "
     t.run("no directory", ["sh", "-c", gone + '"$@"', "sh"] + t.spawn(), commands(["echo a"]), ids=[1], bound=5, code=[0, 1])
     t.run("no directory, calls", ["sh", "-c", gone + '"$@"', "sh"] + t.evil("ok"), calls(2), ids=[1, 2], code=0, bound=5)

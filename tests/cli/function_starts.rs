@@ -68,7 +68,15 @@ fn the_python_shim_is_kept_compiled_for_its_user_alone() {
     run(&caches);
     assert_eq!((std::fs::read(&file).unwrap().len(), mode(&file)), (whole.len(), 0o600));
 
+    // What can be read and is no code is written anew too.
+    std::fs::write(&file, "N").unwrap();
+    run(&caches);
+    assert_eq!(std::fs::read(&file).unwrap().len(), whole.len());
+
     run(std::path::Path::new("/proc/cannot/be/made"));
+    let absent = directory.path().join("no home");
+    run(&absent.join(".cache"));
+    assert!(!absent.exists(), "a home was made where there is none");
 }
 
 #[test]

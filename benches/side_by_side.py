@@ -63,7 +63,7 @@ def aims(group, taken):
 def measured(options):
     """The text between the marks."""
     command = "benches/side_by_side.py --rounds %d --jobs %d" % (options.rounds, options.jobs) + " --quick" * options.quick
-    machine = "%s, %d cores, Linux %s; medians of %d rounds in turns (first results %d, sleepers %d, memory 1); `%s`." % (
+    machine = "%s, %d cores, Linux %s; medians of %d rounds in turns (first results %d, sleepers %d); `%s`." % (
         platform.machine(), os.cpu_count(), platform.release().split("-")[0], options.rounds, *shapes.times(options), command)
     table, aimed, left_out = [], [], []
     for subject in (rates, large, shapes):

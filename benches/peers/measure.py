@@ -13,6 +13,8 @@ import time
 from peers import install
 
 SAMPLES_A_SECOND = 50
+# What takes longer than this hangs; the slowest row takes some 40 s.
+RUN_SECONDS_MAX = 180
 PIECE = 1 << 20
 # What a figure is made of: the wall seconds of a run, its row, its peak MiB.
 UNITS = {
@@ -55,6 +57,10 @@ class Group:
         return {"figure": figure, "cpu": cpu / row.count * 1e6, "peak": peak}
 
 
+class Hung(RuntimeError):
+    """A program that did not end: `multiprocessing.Pool` does so now and then. Other rounds may still have its figures."""
+
+
 class Memory(threading.Thread):
     """Looks again and again for the peak of a process by itself, without what it started. What the kernel tells afterwards would
     count this Python, which every child is for a moment."""
@@ -73,8 +79,10 @@ class Memory(threading.Thread):
 
 
 def environment():
-    here = {"PYTHONDONTWRITEBYTECODE": "1", "NODE_PATH": install.MODULES}
-    return {name: value for name, value in dict(os.environ, **here).items() if not name.startswith("SPV_")}
+    """As users have it, where code that Python compiled once is kept."""
+    here = {"XDG_CACHE_HOME": os.path.join(install.PEERS, "cache"), "NODE_PATH": install.MODULES}
+    unset = ("SPV_", "PYTHONDONTWRITEBYTECODE")
+    return {name: value for name, value in dict(os.environ, **here).items() if not name.startswith(unset)}
 
 
 def run(argv, jobs, pipe, first):
@@ -87,6 +95,8 @@ def run(argv, jobs, pipe, first):
         begin = time.monotonic()
         child = subprocess.Popen(argv, stdin=stdin, stdout=output, stderr=stderr, env=env)
         memory = Memory(child.pid)
+        limit = threading.Timer(RUN_SECONDS_MAX, child.kill)
+        limit.start()
         if not first:
             memory.start()
         while child.stdout:
@@ -98,9 +108,13 @@ def run(argv, jobs, pipe, first):
                 child.stdout.close()
                 break
         status = child.wait()
+        hung = limit.finished.is_set()
+        limit.cancel()
         wall = wall or time.monotonic() - begin
         memory.over.set()
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        if hung:
+            raise Hung("%s had not ended after %d s" % (argv[0], RUN_SECONDS_MAX))
         if status != 0:
             stderr.seek(0)
             raise RuntimeError("%s ended with %d: %s" % (argv[0], status, stderr.read()[-300:].decode(errors="replace")))
@@ -122,6 +136,9 @@ def medians(group, rounds):
                 try:
                     taken[row.program].append(group.take(row, lists[row.jobs]))
                 except RuntimeError as error:
+                    if isinstance(error, Hung) and not row.program.startswith("supervisor"):
+                        print("hung: %s" % error, file=sys.stderr)
+                        continue
                     if row.program.startswith("supervisor"):
                         raise
                     print("left out: %s" % error, file=sys.stderr)

@@ -134,11 +134,12 @@ def f(n):
 @case("P06", "a list a hundred (long: a thousand) times as long as another; a line of 1 GB",
       "peak memory at most 1.2 times that of the shorter; the line is `invalid`, and cost no memory", slow=True)
 def memory_of_long_lists(t):
-    tasks = t.file("tasks.py", "def add(x): return x + 1\n")
+    # The last job takes its time, so that the peak is there to be looked at when all others have ended.
+    tasks = t.file("tasks.py", "import time\ndef add(x):\n    x or time.sleep(0.3)\n    return x + 1\n")
     peaks = []
     for count in (10000, 10000000 if t.long else 1000000):
         def produce(run, count=count):
-            feed(*(b"".join(b"[%d]\n" % n for n in range(first, first + 10000)) for first in range(0, count, 10000)))(run)
+            feed(*(b"".join(b"[%d]\n" % (count - 1 - n) for n in range(first, first + 10000)) for first in range(0, count, 10000)))(run)
 
         run = t.run("%d jobs" % count, t.spawn("--python", tasks + ":add"), "pipe", timeout=600, script=produce, stdout=subprocess.DEVNULL,
                     code=0, bound=580)

@@ -151,9 +151,13 @@ impl Oracle {
     }
 
     /// An actor begins a job. Gives the jobs that were the last to hold one of its locks and have not stopped running.
+    /// A job that was given up has its record and holds nothing any more, though a worker that did not read for so long
+    /// may yet begin it.
     pub(crate) fn begun(&mut self, number: u64, by: (WorkerId, Generation)) -> Vec<(u64, (WorkerId, Generation))> {
         let mut others = Vec::new();
-        for lock in self.job(number).locks.clone() {
+        let job = self.job(number);
+        let locks = if job.record.is_none() { job.locks.clone() } else { Vec::new() };
+        for lock in locks {
             let before = self.holders.insert(lock, number).filter(|&before| before != number);
             others.extend(before.and_then(|before| Some((before, self.job(before).runs_on?))));
         }

@@ -96,12 +96,10 @@ fn as_typed(job: &Job, target: &Target) -> Vec<u8> {
             text.push(b')');
             text
         }
-        (Call::Function { method, params }, Target::Function { default }) => {
-            format!("{}{}", method.as_deref().or(default.as_deref()).unwrap_or("?"), params.get()).into_bytes()
+        (Call::Function(call), Target::Function { default }) => {
+            format!("{}{}", call.method().or(default.as_deref()).unwrap_or("?"), call.params()).into_bytes()
         }
-        (Call::Function { method, params }, _) => {
-            format!("{}{}", method.as_deref().unwrap_or("?"), params.get()).into_bytes()
-        }
+        (Call::Function(call), _) => format!("{}{}", call.method().unwrap_or("?"), call.params()).into_bytes(),
         (Call::Command(command), _) => match &command.argument {
             Argument::Argv(words) => quoted(words),
             Argument::Shell(line) => line.to_vec(),

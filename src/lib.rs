@@ -6,6 +6,7 @@
 //! | module | owns | never |
 //! | --- | --- | --- |
 //! | [`time`], [`ids`], [`status`] | the small types everything else speaks in | any system call |
+//! | [`json`] | JSON text passed on as it is | values |
 //! | [`config`] | the validated settings of a run | parsing of flags (that is [`cli`]) |
 //! | [`job`] | what a job is, reading job lists, command templates | I/O |
 //! | [`protocol`] | framing and messages of the worker protocol | I/O |
@@ -34,6 +35,7 @@ pub mod exit;
 pub mod ids;
 pub mod job;
 pub mod journal;
+pub mod json;
 pub mod lock;
 pub mod pool;
 pub mod process;

@@ -2,8 +2,8 @@
 
 use crate::ids::{Generation, JobId, WorkerId};
 use crate::job::{Fingerprint, UserId};
+use crate::json::Json;
 use crate::time::Wall;
-use serde_json::value::RawValue;
 use std::fmt;
 use std::time::Duration;
 
@@ -70,9 +70,9 @@ pub struct Record {
     /// How it ended.
     pub status: Status,
     /// What it returned: any JSON value; for a command `{"exit_code":0,"stdout":"…","stderr":"…",…}`. Only with [`Status::Ok`].
-    pub result: Option<Box<RawValue>>,
+    pub result: Option<Json>,
     /// Why it did not end ok: `{"code":…,"message":"…","data":…}`; `code` and `data` may be missing. Never together with `result`.
-    pub error: Option<Box<RawValue>>,
+    pub error: Option<Json>,
     /// What a function printed on its standard output (commands have theirs in `result`).
     pub stdout: Option<Printed>,
     /// The same for standard error.
@@ -92,7 +92,7 @@ pub struct Record {
     /// The line of the list it stood on, from 1; only with [`Status::Invalid`].
     pub line: Option<u64>,
     /// The job's `tags`, as given: a JSON array.
-    pub tags: Option<Box<RawValue>>,
+    pub tags: Option<Json>,
     /// Its number in the list. Not in the JSON, where an id may stand in its place.
     pub number: JobId,
     /// What the job is the same as in other runs of the list: the member `job` of a journal.

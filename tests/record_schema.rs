@@ -4,17 +4,17 @@
 mod schema;
 
 use schema::{assert_valid_record, check_record};
-use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use std::time::Duration;
 use supervisor::ids::WorkerId;
 use supervisor::job::UserId;
+use supervisor::json::Json;
 use supervisor::record::{Printed, Record, Status};
 use supervisor::report::json::write_record;
 use supervisor::time::Wall;
 
-fn raw(json: &str) -> Option<Box<RawValue>> {
-    Some(RawValue::from_string(json.to_owned()).unwrap())
+fn raw(json: &str) -> Option<Json> {
+    Some(Json::parse(json).unwrap())
 }
 
 fn line(record: &Record) -> String {

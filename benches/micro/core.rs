@@ -2,14 +2,14 @@
 
 use crate::workload::{ITEMS, Workload};
 use divan::black_box;
-use serde_json::value::RawValue;
 use std::collections::VecDeque;
 use std::io::Write;
 use std::time::Duration;
 use supervisor::config::{Halt, PoolConfig, Target};
 use supervisor::drive::{self, Shell};
 use supervisor::ids::{Generation, JobId, WorkerId};
-use supervisor::job::{Call, Job, UserId};
+use supervisor::job::{Call, FunctionCall, Job, UserId};
+use supervisor::json::Json;
 use supervisor::pool::{Action, Event, Pool};
 use supervisor::record::Record;
 use supervisor::time::{Now, Time, Wall};
@@ -169,8 +169,8 @@ fn jobs(workers: u32) -> Box<dyn FnMut()> {
 fn arrive(run: &mut Run, next: &mut u64) {
     let number = *next;
     *next += 1;
-    let params = RawValue::from_string("[42]".into()).expect("it is JSON");
-    let call = Call::Function { method: None, params };
+    let params = Json::parse("[42]").expect("it is JSON");
+    let call = Call::Function(FunctionCall::new(None, &params));
     run.hand_in(Job { number: JobId(number), id: UserId::Number(number), call, options: None, past: None });
     run.end_turn();
 }

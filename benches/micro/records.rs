@@ -2,11 +2,11 @@
 
 use crate::workload::{ITEMS, Workload};
 use divan::black_box;
-use serde_json::value::RawValue;
 use std::time::Duration;
 use supervisor::config::{Format, Output, When};
 use supervisor::ids::{JobId, WorkerId};
 use supervisor::job::UserId;
+use supervisor::json::Json;
 use supervisor::record::{Record, Status};
 use supervisor::report::json::RecordWriter;
 use supervisor::report::{Hub, Surroundings};
@@ -44,7 +44,7 @@ fn record(result: &str) -> Record {
     Record {
         id: UserId::Number(1),
         status: Status::Ok,
-        result: Some(RawValue::from_string(result.into()).expect("it is JSON")),
+        result: Some(Json::parse(result).expect("it is JSON")),
         error: None,
         stdout: None,
         stderr: None,

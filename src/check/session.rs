@@ -208,10 +208,10 @@ impl Session {
     fn take_message(&mut self, message: &Message<'_>) {
         match message {
             Message::Answer { id, outcome } => {
-                let id = id.map_or("null", |id| id.get()).to_owned();
-                let (code, body) = match outcome {
-                    Outcome::Result(value) => (None, value.get()),
-                    Outcome::Error(value) => (Some(code_of(value.get())), value.get()),
+                let id = id.unwrap_or("null").to_owned();
+                let (code, body) = match *outcome {
+                    Outcome::Result(value) => (None, value),
+                    Outcome::Error(value) => (Some(code_of(value)), value),
                 };
                 self.answers.push(Answer { id, code, body: body.to_owned() });
             }

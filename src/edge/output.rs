@@ -303,7 +303,10 @@ impl Shared {
         }
         let mut queue = self.lock();
         queue.pieces.push_back(piece);
-        if queue.is_writer_waiting {
+        let is_writer_waiting = queue.is_writer_waiting;
+        // The writer would wake only to wait for the lock.
+        drop(queue);
+        if is_writer_waiting {
             self.changed.notify_all();
         }
     }

@@ -22,11 +22,11 @@ impl Fingerprint {
         }
         match &job.call {
             Call::Line(line) => hash.part(b'l', line),
-            Call::Function { method, params } => {
-                if let Some(method) = method {
+            Call::Function(call) => {
+                if let Some(method) = call.method() {
                     hash.part(b'm', method.as_bytes());
                 }
-                hash.json(params.get().as_bytes());
+                hash.json(call.params().as_bytes());
             }
             Call::Command(command) => {
                 match &command.argument {

@@ -4,8 +4,9 @@
 //! knows its place.
 
 use super::members::{Collect, Member, Members, mask};
-use super::model::{Argument, Call, Command, JobOptions, UserId};
+use super::model::{Argument, Call, Command, FunctionCall, JobOptions, UserId};
 use super::units;
+use crate::json::{Json, Plain};
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -37,6 +38,58 @@ pub(super) struct Fault {
 
 /// Reads one job.
 pub(super) fn parse(bytes: &[u8]) -> Result<Parsed, Fault> {
+    match plain_call(bytes) {
+        Some(parsed) => Ok(parsed),
+        None => parse_any(bytes),
+    }
+}
+
+/// How deep the parameters of a plain call may be nested.
+const PLAIN_DEPTH: u32 = 6;
+
+/// A call with nothing but plain `method`, `params` and `id`, or just parameters: what most calls are, told without the
+/// general way, which costs four times as much. `None` says nothing.
+fn plain_call(bytes: &[u8]) -> Option<Parsed> {
+    let mut plain = Plain::new(bytes)?;
+    let (mut id, mut method, mut params) = (None, None, None);
+    if bytes.first() == Some(&b'[') {
+        params = Some(plain.value(PLAIN_DEPTH)?);
+    } else {
+        plain.pass(b'{')?;
+        loop {
+            plain.blanks();
+            let name = plain.string()?;
+            plain.colon()?;
+            let member = match name {
+                "method" => &mut method,
+                "params" => &mut params,
+                "id" => &mut id,
+                _ => return None,
+            };
+            if member.replace(plain.value(PLAIN_DEPTH)?).is_some() {
+                return None;
+            }
+            plain.blanks();
+            if plain.pass(b'}').is_some() {
+                break;
+            }
+            plain.pass(b',')?;
+        }
+    }
+    let (is_name, is_id) = (|name: &str| name.len() > 2 && name.starts_with('"'), |id: &str| !id.starts_with(NO_ID));
+    let params = params.filter(|params| params.starts_with(['[', '{']))?;
+    if !plain.is_over() || !method.is_none_or(is_name) || !id.is_none_or(is_id) {
+        return None;
+    }
+    let method = method.map(|name| &name[1..name.len() - 1]);
+    let call = Call::Function(FunctionCall::of_text(method, params));
+    Some(Parsed { id: id.map(|id| UserId::Json(id.into())), call, options: None })
+}
+
+/// How a value begins that cannot be an id.
+const NO_ID: [char; 5] = ['[', '{', 't', 'f', 'n'];
+
+fn parse_any(bytes: &[u8]) -> Result<Parsed, Fault> {
     let text = std::str::from_utf8(bytes).map_err(|error| Fault {
         offset: error.valid_up_to(),
         message: "JSON must be UTF-8; these bytes are not".into(),
@@ -47,7 +100,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Parsed, Fault> {
         Some(b'{') => object(text),
         Some(b'[') => {
             let params: &RawValue = serde_json::from_str(text).map_err(|error| from_serde(text, &error, None))?;
-            Ok(Parsed { id: None, call: Call::Function { method: None, params: one_line(params) }, options: None })
+            Ok(Parsed { id: None, call: Call::Function(FunctionCall::of_text(None, &one_line(params))), options: None })
         }
         _ => Err(Fault {
             offset: start,
@@ -140,33 +193,33 @@ fn call<'a>(members: &Members<'a>) -> Result<Call, Wrong<'a>> {
                     }
                 }
             }
-            Ok(Call::Function { method: method.map(method_name).transpose()?, params: parameters(params)? })
+            let method = method.map(method_name).transpose()?;
+            Ok(Call::Function(FunctionCall::of_text(method.as_deref(), &parameters(params)?)))
         }
     }
 }
 
-fn method_name(raw: &RawValue) -> Result<Box<str>, Wrong<'_>> {
+fn method_name(raw: &RawValue) -> Result<Cow<'_, str>, Wrong<'_>> {
     match string(raw) {
-        Some(name) if !name.is_empty() => Ok(name.into()),
+        Some(name) if !name.is_empty() => Ok(name),
         _ => Err(Wrong::member(raw, Member::Method, "a function's name, a string")),
     }
 }
 
-fn parameters(raw: Option<&RawValue>) -> Result<Box<RawValue>, Wrong<'_>> {
+fn parameters(raw: Option<&RawValue>) -> Result<Cow<'_, str>, Wrong<'_>> {
     match raw.map(|raw| (raw, raw.get().as_bytes()[0])) {
-        None => Ok(RawValue::from_string("[]".into()).expect("[] is JSON")),
+        None => Ok("[]".into()),
         Some((raw, b'[' | b'{')) => Ok(one_line(raw)),
         Some((raw, _)) => Err(Wrong::member(raw, Member::Params, "an array or an object")),
     }
 }
 
 /// The same value without line ends, because a request is one line. They can only stand between tokens.
-fn one_line(raw: &RawValue) -> Box<RawValue> {
-    if memchr::memchr2(b'\n', b'\r', raw.get().as_bytes()).is_none() {
-        return raw.to_owned();
+fn one_line(raw: &RawValue) -> Cow<'_, str> {
+    match memchr::memchr2(b'\n', b'\r', raw.get().as_bytes()) {
+        None => raw.get().into(),
+        Some(_) => raw.get().replace(['\n', '\r'], " ").into(),
     }
-    let text = raw.get().replace(['\n', '\r'], " ");
-    RawValue::from_string(text).expect("blanks between tokens do not change what is JSON")
 }
 
 fn command<'a>(raw: &'a RawValue, members: &Members<'a>) -> Result<Command, Wrong<'a>> {
@@ -253,7 +306,7 @@ fn options<'a>(members: &Members<'a>) -> Result<Option<Box<JobOptions>>, Wrong<'
         },
         tags: match get(Member::Tags) {
             None => None,
-            Some(raw) => Some(strings(raw, Member::Tags).map(|_| one_line(raw))?),
+            Some(raw) => Some(strings(raw, Member::Tags).map(|_| Json::known(&one_line(raw)))?),
         },
     })))
 }

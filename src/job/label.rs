@@ -15,9 +15,9 @@ impl Job {
         let mut label = Label(Vec::new());
         match &self.call {
             Call::Line(line) => label.add(line),
-            Call::Function { method, params } => {
-                let params = params.get().trim();
-                let Some(method) = method else {
+            Call::Function(call) => {
+                let params = call.params().trim();
+                let Some(method) = call.method() else {
                     label.add(params.as_bytes());
                     return label.finish();
                 };

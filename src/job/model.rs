@@ -2,7 +2,7 @@
 
 use super::fingerprint::Fingerprint;
 use crate::ids::JobId;
-use serde_json::value::RawValue;
+use crate::json::Json;
 use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
@@ -69,15 +69,63 @@ pub enum Call {
     /// A plain line, the bytes without their line end; may be no UTF-8, never holds NUL.
     /// A shell command, an argument for a template, or a function's only parameter.
     Line(Box<[u8]>),
-    /// A function call. `method` is missing when the list leaves it to the target's default function.
-    Function {
-        /// Name of the function.
-        method: Option<Box<str>>,
-        /// A JSON array (positional) or object (by name).
-        params: Box<RawValue>,
-    },
+    /// A function call.
+    Function(FunctionCall),
     /// A command of its own.
     Command(Box<Command>),
+}
+
+/// A call of a function: its name, and a JSON array (positional) or object (by name).
+///
+/// ```
+/// use supervisor::job::FunctionCall;
+/// use supervisor::json::Json;
+///
+/// let call = FunctionCall::new(Some("add"), &Json::parse("[1,2]").unwrap());
+/// assert_eq!((call.method(), call.params()), (Some("add"), "[1,2]"));
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+pub struct FunctionCall {
+    /// The parameters, and behind them the name: one piece of memory for what there may be millions of.
+    text: Box<str>,
+    params_bytes: usize,
+}
+
+impl FunctionCall {
+    /// A call. Without a `method` it is left to the default function of the run.
+    ///
+    /// # Panics
+    ///
+    /// When the name is empty.
+    pub fn new(method: Option<&str>, params: &Json) -> Self {
+        assert_ne!(method, Some(""), "a function has a name");
+        Self::of_text(method, params.get())
+    }
+
+    /// The same with a text that is known to be one value.
+    pub(super) fn of_text(method: Option<&str>, params: &str) -> Self {
+        let method = method.unwrap_or_default();
+        let mut text = String::with_capacity(params.len() + method.len());
+        text.push_str(params);
+        text.push_str(method);
+        FunctionCall { text: text.into(), params_bytes: params.len() }
+    }
+
+    /// Name of the function; missing when the list leaves it to the run's default.
+    pub fn method(&self) -> Option<&str> {
+        Some(&self.text[self.params_bytes..]).filter(|method| !method.is_empty())
+    }
+
+    /// The parameters, JSON text.
+    pub fn params(&self) -> &str {
+        &self.text[..self.params_bytes]
+    }
+}
+
+impl fmt::Debug for FunctionCall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.method().unwrap_or("?"), self.params())
+    }
 }
 
 /// A command given by a JSON job.
@@ -116,7 +164,7 @@ pub struct JobOptions {
     /// Higher goes first among the jobs that are ready; 0 when not given.
     pub priority: i64,
     /// A JSON array, comes back in the record.
-    pub tags: Option<Box<RawValue>>,
+    pub tags: Option<Json>,
 }
 
 /// A piece of the job list that is no job.

@@ -329,8 +329,8 @@ fn a_timeout_of_0_is_no_limit() {
 #[test]
 fn parameters_stay_as_given_but_on_one_line() {
     let job = only_job("[{\"method\":\"f\",\"params\":[\n 1.50,\r\n \"\\ud800 \\n\"\n]}\n]");
-    let Call::Function { params, .. } = job.call else { panic!("{:?}", job.call) };
-    assert_eq!(params.get(), "[  1.50,   \"\\ud800 \\n\" ]");
+    let Call::Function(call) = job.call else { panic!("{:?}", job.call) };
+    assert_eq!(call.params(), "[  1.50,   \"\\ud800 \\n\" ]");
 }
 
 #[test]

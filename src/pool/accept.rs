@@ -207,7 +207,7 @@ pub(super) fn priority(entry: &JobEntry) -> i64 {
 fn weight(job: &Job) -> usize {
     let call = match &job.call {
         Call::Line(line) => line.len(),
-        Call::Function { method, params } => method.as_ref().map_or(0, |name| name.len()) + params.get().len(),
+        Call::Function(call) => call.method().map_or(0, str::len) + call.params().len(),
         Call::Command(command) => {
             let argument = match &command.argument {
                 crate::job::Argument::Argv(words) => words.iter().map(|word| word.len()).sum(),

@@ -9,6 +9,10 @@ use crate::status::ExitStatus;
 
 /// Something the shell has to do. It does it and decides nothing.
 #[derive(Debug, Clone)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "most actions are records, and a box for each of them costs more than the moves"
+)]
 pub enum Action {
     /// Start a process in a slot; answer with `Spawned` or `SpawnFailed`.
     Spawn {
@@ -105,7 +109,7 @@ pub enum Action {
         guest: u64,
     },
     /// A job has ended; this is its record, the only one.
-    Emit(Box<Record>),
+    Emit(Record),
     /// Never read the job list again: whatever was not handed in is not wanted.
     DropInput,
     /// Tell the user.

@@ -3,14 +3,13 @@
 use super::Pool;
 use super::flight::{Cancel, Flight};
 use super::job_table::JobKey;
-use super::outcome::raw;
 use crate::config::Target;
 use crate::ids::WorkerId;
+use crate::json::Json;
 use crate::protocol::{Outcome, REQUEST_CANCELLED, mcp};
 use crate::record::Status;
 use crate::status::{ExitStatus, SignalName};
 use serde::Deserialize;
-use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -33,24 +32,24 @@ pub(super) enum Ending<'a> {
 /// How an attempt ended: what the record will say if it was the last.
 pub(super) struct Attempt {
     pub(super) status: Status,
-    pub(super) result: Option<Box<RawValue>>,
-    pub(super) error: Option<Box<RawValue>>,
+    pub(super) result: Option<Json>,
+    pub(super) error: Option<Json>,
 }
 
 impl Pool {
     pub(super) fn judge(&self, id: WorkerId, key: JobKey, flight: &mut Flight, ending: Ending<'_>) -> Attempt {
-        let failed = |status, error: Value| Attempt { status, result: None, error: Some(raw(&error)) };
+        let failed = |status, error: Value| Attempt { status, result: None, error: Some(Json::from(&error)) };
         let stuck = flight.said.as_mut().and_then(|said| said.stuck.take());
         match ending {
             // The run may be being stopped: this one made it.
             Ending::Answered(Outcome::Result(result)) if flight.cancel != Some(Cancel::Timeout) => {
                 match self.fault_of_tool(result) {
-                    None => Attempt { status: Status::Ok, result: Some(result.to_owned()), error: None },
+                    None => Attempt { status: Status::Ok, result: Some(Json::known(result)), error: None },
                     Some(message) => failed(Status::Failed, json!({"message": message, "data": result})),
                 }
             }
             Ending::Answered(Outcome::Error(error)) if flight.cancel < Some(Cancel::Timeout) => {
-                Attempt { status: Status::Failed, result: None, error: Some(error.to_owned()) }
+                Attempt { status: Status::Failed, result: None, error: Some(Json::known(error)) }
             }
             Ending::WorkerLost { status, .. } if flight.cancel < Some(Cancel::Timeout) => {
                 let excess = self.workers[id.index()].excess;
@@ -75,7 +74,7 @@ impl Pool {
     }
 
     /// Servers of tools tell of failures in results.
-    fn fault_of_tool(&self, result: &RawValue) -> Option<String> {
+    fn fault_of_tool(&self, result: &str) -> Option<String> {
         if matches!(self.config.target, Target::Tool) { mcp::fault(result) } else { None }
     }
 
@@ -110,7 +109,7 @@ impl Pool {
 }
 
 /// Whether the answer says that the job was called back before it was begun.
-pub(super) fn was_not_begun(error: &RawValue) -> bool {
+pub(super) fn was_not_begun(error: &str) -> bool {
     #[derive(Deserialize)]
     struct Error {
         code: i64,
@@ -121,15 +120,15 @@ pub(super) fn was_not_begun(error: &RawValue) -> bool {
         begun: Option<bool>,
     }
     // Looked at for every failure, so the common ones are told apart before they are parsed.
-    error.get().contains("\"begun\"")
-        && serde_json::from_str::<Error>(error.get()).is_ok_and(|error| {
+    error.contains("\"begun\"")
+        && serde_json::from_str::<Error>(error).is_ok_and(|error| {
             error.code == REQUEST_CANCELLED && error.data.is_some_and(|data| data.begun == Some(false))
         })
 }
 
 /// What an answer to a cancelled request holds beside its message: partial output, or the result that came too late.
-fn answer_data(answer: &RawValue) -> Option<Value> {
-    let value: Value = serde_json::from_str(answer.get()).ok()?;
+fn answer_data(answer: &str) -> Option<Value> {
+    let value: Value = serde_json::from_str(answer).ok()?;
     match value.get("data") {
         Some(data) => Some(data.clone()),
         None if value.get("exit_code").is_some() => Some(value),

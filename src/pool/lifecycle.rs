@@ -157,12 +157,12 @@ impl Pool {
     }
 
     /// A worker refused a message of `--init`, or an MCP server its handshake: that one may know no sessions.
-    fn init_refused(&mut self, id: WorkerId, at: usize, error: &RawValue) {
+    fn init_refused(&mut self, id: WorkerId, at: usize, error: &str) {
         let worker = &mut self.workers[id.index()];
         let shakes_hands = at == 0 && matches!(self.config.target, Target::Tool);
         if shakes_hands && !worker.stateless {
             worker.stateless = true;
-            worker.blame = Some(format!("refused the request initialize: {}", error.get()));
+            worker.blame = Some(format!("refused the request initialize: {error}"));
             self.say(id, |out| {
                 out.extend_from_slice(mcp::discover().get().as_bytes());
                 out.push(b'\n');
@@ -170,7 +170,7 @@ impl Pool {
             return;
         }
         // Where both kinds of handshake were refused, the first refusal says more.
-        let what = format!("refused the --init request: {}", error.get());
+        let what = format!("refused the --init request: {error}");
         let why = worker.blame.take().filter(|_| shakes_hands).unwrap_or(what);
         self.never_ready(id, why);
     }

@@ -2,6 +2,7 @@
 
 use super::job_table::JobKey;
 use crate::ids::JobId;
+use crate::json::Json;
 use crate::record::Record;
 use std::collections::VecDeque;
 
@@ -43,9 +44,9 @@ impl Order {
     }
 
     /// A record was made: it is held until all before it have left.
-    pub(super) fn hold(&mut self, number: JobId, record: Box<Record>) {
+    pub(super) fn hold(&mut self, number: JobId, record: Record) {
         self.held_bytes += weight(&record);
-        self.slots[(number.0 - self.next.0) as usize] = Slot::Held(record);
+        self.slots[(number.0 - self.next.0) as usize] = Slot::Held(Box::new(record));
     }
 
     /// The next job of the list has its record already.
@@ -55,7 +56,7 @@ impl Order {
     }
 
     /// The next record that may leave.
-    pub(super) fn release(&mut self) -> Option<Box<Record>> {
+    pub(super) fn release(&mut self) -> Option<Record> {
         while let Some(Slot::Passed) = self.slots.front() {
             self.slots.pop_front();
             self.next.0 += 1;
@@ -66,7 +67,7 @@ impl Order {
         let Some(Slot::Held(record)) = self.slots.pop_front() else { unreachable!("it was just looked at") };
         self.next.0 += 1;
         self.held_bytes -= weight(&record);
-        Some(record)
+        Some(*record)
     }
 
     /// The job that holds up all others.
@@ -89,7 +90,7 @@ impl Order {
 }
 
 fn weight(record: &Record) -> usize {
-    let json = |value: &Option<Box<serde_json::value::RawValue>>| value.as_ref().map_or(0, |value| value.get().len());
+    let json = |value: &Option<Json>| value.as_ref().map_or(0, |value| value.get().len());
     let printed = |value: &Option<crate::record::Printed>| value.as_ref().map_or(0, |value| value.bytes.len());
     256 + json(&record.result) + json(&record.error) + printed(&record.stdout) + printed(&record.stderr)
 }

@@ -9,11 +9,11 @@ use super::{Action, Pool};
 use crate::exit::ExitCode;
 use crate::ids::{JobId, WorkerId};
 use crate::job::{Invalid, Job, UserId};
+use crate::json::Json;
 use crate::protocol::{Outcome, encode};
 use crate::record::{Record, Spill, Status};
 use crate::status::ExitStatus;
-use serde_json::value::{RawValue, to_raw_value};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::time::Duration;
 
 /// The longest delay between two attempts.
@@ -53,7 +53,7 @@ impl Pool {
                 self.release(spill);
             }
             let record = self.record_of_attempt(id, key, flight, attempt);
-            self.jobs.get_mut(key).last = Some(record);
+            self.jobs.get_mut(key).last = Some(Box::new(record));
             self.retry_later(key);
         } else {
             let mut record = self.record_of_attempt(id, key, flight, attempt);
@@ -81,7 +81,7 @@ impl Pool {
     /// The job will not be begun (again), because the run is being stopped. If it was tried before, that counts.
     pub(super) fn finish_waiting(&mut self, key: JobKey) {
         match self.jobs.get_mut(key).last.take() {
-            Some(record) => self.finish(key, record),
+            Some(record) => self.finish(key, *record),
             None => self.finish_unrun(key, Status::Skipped, &self.stop.cause()),
         }
     }
@@ -125,14 +125,15 @@ impl Pool {
     }
 
     /// What the record says of an attempt.
-    fn record_of_attempt(&self, id: WorkerId, key: JobKey, flight: Flight, attempt: Attempt) -> Box<Record> {
+    fn record_of_attempt(&self, id: WorkerId, key: JobKey, flight: Flight, attempt: Attempt) -> Record {
         let begun = flight.begun.unwrap_or(self.now);
-        let mut said = flight.said.unwrap_or_default();
         let mut record = blank(attempt.status);
         record.result = attempt.result;
         record.error = attempt.error;
-        record.stdout = Said::take(&mut said.stdout);
-        record.stderr = Said::take(&mut said.stderr);
+        if let Some(mut said) = flight.said {
+            record.stdout = Said::take(&mut said.stdout);
+            record.stderr = Said::take(&mut said.stderr);
+        }
         record.worker = Some(id);
         record.pid = Some(self.workers[id.index()].shown_pid);
         record.attempts = self.jobs.get(key).attempts;
@@ -154,12 +155,12 @@ impl Pool {
             (Status::Skipped, Stop::GivenUp) => json!({"message": why, "data": {"cause": self.given_up}}),
             _ => json!({"message": why}),
         };
-        record.error = Some(raw(&error));
+        record.error = Some(Json::from(&error));
         self.finish(key, record);
     }
 
     /// The one place where a job leaves the table: its record is what it leaves.
-    fn finish(&mut self, key: JobKey, mut record: Box<Record>) {
+    fn finish(&mut self, key: JobKey, mut record: Record) {
         let entry = self.jobs.remove(key);
         if self.config.labels || record.status != Status::Ok {
             record.label = entry.job.label().into();
@@ -174,7 +175,7 @@ impl Pool {
     /// The job was running when an earlier run ended, and may not be run again.
     pub(super) fn finish_unknown(&mut self, key: JobKey, attempts: u32) {
         let mut record = blank(Status::Crashed);
-        record.error = Some(raw(&json!({"message": OUTCOME_UNKNOWN, "data": {"outcome": "unknown"}})));
+        record.error = Some(Json::from(&json!({"message": OUTCOME_UNKNOWN, "data": {"outcome": "unknown"}})));
         record.attempts = attempts;
         self.finish(key, record);
     }
@@ -203,14 +204,14 @@ impl Pool {
         let data = json!({"line": invalid.line, "column": invalid.column});
         let mut record = blank(Status::Invalid);
         record.id = invalid.id.unwrap_or(UserId::Number(invalid.number.0));
-        record.error = Some(raw(&json!({"message": invalid.message, "data": data})));
+        record.error = Some(Json::from(&json!({"message": invalid.message, "data": data})));
         record.label = invalid.excerpt;
         record.line = Some(invalid.line);
         self.just_ended.push_back((record.id.clone(), false));
         self.emit(invalid.number, record);
     }
 
-    fn emit(&mut self, number: JobId, mut record: Box<Record>) {
+    fn emit(&mut self, number: JobId, mut record: Record) {
         record.number = number;
         self.stats.ended[record.status as usize] += 1;
         match record.status {
@@ -239,7 +240,7 @@ impl Pool {
         }
     }
 
-    fn give_out(&mut self, record: Box<Record>) {
+    fn give_out(&mut self, record: Record) {
         let spill = record.spill;
         self.actions.push_back(Action::Emit(record));
         if let Some(spill) = spill {
@@ -286,8 +287,8 @@ impl Pool {
 }
 
 /// A record of which nothing but the status is known.
-fn blank(status: Status) -> Box<Record> {
-    Box::new(Record {
+fn blank(status: Status) -> Record {
+    Record {
         id: UserId::Number(0),
         status,
         result: None,
@@ -305,11 +306,7 @@ fn blank(status: Status) -> Box<Record> {
         number: JobId(0),
         content: None,
         spill: None,
-    })
-}
-
-pub(super) fn raw(value: &Value) -> Box<RawValue> {
-    to_raw_value(value).expect("a JSON value can be written")
+    }
 }
 
 /// SplitMix64's finaliser: every bit of the input moves every bit of the output.

@@ -72,11 +72,11 @@ impl Pool {
             return false;
         }
         match message {
-            Message::Answer { id: Some(request), outcome } => self.receive_answer(id, request.get(), outcome, line),
+            Message::Answer { id: Some(request), outcome } => self.receive_answer(id, request, outcome, line),
             // An error that names no request says that something we sent was not understood; it ends nothing.
             Message::Answer { id: None, outcome } => {
                 let (Outcome::Error(value) | Outcome::Result(value)) = outcome;
-                let message = format!("answered no request in particular: {}", shorten(value.get()));
+                let message = format!("answered no request in particular: {}", shorten(value));
                 self.notice(Notice::Log { worker: id, level: "warning".into(), message });
                 false
             }
@@ -191,7 +191,7 @@ impl Pool {
         if std::str::from_utf8(line).is_err() {
             let lossy = String::from_utf8_lossy(line);
             if let Line::One(Message::Answer { id: Some(request), .. }) = Line::parse(lossy.as_bytes()) {
-                let open = request.get().parse().ok();
+                let open = request.parse().ok();
                 if open.is_some_and(|wire_id| self.workers[id.index()].flights.get_mut(wire_id).is_some()) {
                     self.protocol_broken(id, "sent an answer that is not UTF-8".into(), line);
                     return false;

@@ -15,16 +15,19 @@ pub(super) fn check(job: &Job, target: &Target) -> Result<(), String> {
         (Call::Line(line), Target::Function { .. }) if std::str::from_utf8(line).is_err() => {
             Err("the line is not UTF-8, so it cannot be a function's parameter".into())
         }
-        (Call::Function { method: None, .. }, Target::Function { default: None }) => Err(NO_FUNCTION.into()),
-        (Call::Function { .. }, Target::Shell | Target::Template(_)) => {
+        (Call::Function(call), Target::Function { default: None }) if call.method().is_none() => {
+            Err(NO_FUNCTION.into())
+        }
+        (Call::Function(_), Target::Shell | Target::Template(_)) => {
             Err("a function call, but this run executes commands: use \"command\", or --python, --node or --worker"
                 .into())
         }
         (Call::Command(_), Target::Function { .. } | Target::Tool) => {
             Err("a command, but this run calls functions: use \"method\" and \"params\"".into())
         }
-        (Call::Line(_) | Call::Function { method: None, .. }, Target::Tool) => Err(NO_TOOL.into()),
-        (Call::Function { params, .. }, Target::Tool) if arguments(params.get()).is_none() => {
+        (Call::Line(_), Target::Tool) => Err(NO_TOOL.into()),
+        (Call::Function(call), Target::Tool) if call.method().is_none() => Err(NO_TOOL.into()),
+        (Call::Function(call), Target::Tool) if arguments(call.params()).is_none() => {
             Err("the arguments of a tool have names: \"params\" must be an object".into())
         }
         _ => Ok(()),
@@ -58,9 +61,9 @@ pub(super) struct Sending<'a> {
 pub(super) fn write(out: &mut Vec<u8>, id: u64, sending: Sending<'_>, target: &Target) {
     let Sending { job, attempt, worker, stateless } = sending;
     match (&job.call, target) {
-        (Call::Function { method, params }, Target::Function { default }) => {
-            let method = method.as_deref().or(default.as_deref()).expect("checked when the job was accepted");
-            encode::request(out, id, method, params.get());
+        (Call::Function(call), Target::Function { default }) => {
+            let method = call.method().or(default.as_deref()).expect("checked when the job was accepted");
+            encode::request(out, id, method, call.params());
         }
         (Call::Line(line), Target::Function { default }) => {
             encode::open_request(out, id, default.as_deref().expect("checked when the job was accepted"));
@@ -68,9 +71,9 @@ pub(super) fn write(out: &mut Vec<u8>, id: u64, sending: Sending<'_>, target: &T
             encode::bytes(out, line);
             out.extend_from_slice(b"]}\n");
         }
-        (Call::Function { method, params }, Target::Tool) => {
-            let tool = method.as_deref().expect("checked when the job was accepted");
-            let arguments = arguments(params.get()).expect("checked when the job was accepted");
+        (Call::Function(call), Target::Tool) => {
+            let tool = call.method().expect("checked when the job was accepted");
+            let arguments = arguments(call.params()).expect("checked when the job was accepted");
             mcp::call(out, id, tool, arguments, stateless);
         }
         (Call::Line(line), Target::Template(template)) => {
@@ -90,7 +93,7 @@ pub(super) fn write(out: &mut Vec<u8>, id: u64, sending: Sending<'_>, target: &T
             command_members(out, command);
             close_exec(out, job, attempt);
         }
-        (Call::Function { .. }, Target::Shell | Target::Template(_))
+        (Call::Function(_), Target::Shell | Target::Template(_))
         | (Call::Command(_), Target::Function { .. })
         | (Call::Line(_) | Call::Command(_), Target::Tool) => {
             unreachable!("checked when the job was accepted")

@@ -56,7 +56,7 @@ pub fn call(out: &mut Vec<u8>, id: u64, tool: &str, arguments: &str, stateless: 
 }
 
 /// Why the result of a tool is a failure after all, if it is: what the tool says in text.
-pub fn fault(result: &RawValue) -> Option<String> {
+pub fn fault(result: &str) -> Option<String> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Answer<'a> {
@@ -73,11 +73,11 @@ pub fn fault(result: &RawValue) -> Option<String> {
         text: Option<Cow<'a, str>>,
     }
     // Results can be large, and nearly all are good: only those that may say otherwise are taken apart.
-    let bytes = result.get().as_bytes();
+    let bytes = result.as_bytes();
     if memchr::memmem::find(bytes, b"isError").is_none() && memchr::memmem::find(bytes, b"resultType").is_none() {
         return None;
     }
-    let answer: Answer<'_> = serde_json::from_str(result.get()).ok()?;
+    let answer: Answer<'_> = serde_json::from_str(result).ok()?;
     if answer.is_error {
         let texts: Vec<Cow<'_, str>> = answer.content.into_iter().filter_map(|content| content.text).collect();
         return Some(if texts.is_empty() { "the tool says that it failed".into() } else { texts.join("\n") });
@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn what_a_result_means() {
-        let fault = |text: &str| fault(&RawValue::from_string(text.into()).unwrap());
+        let fault = |text: &str| fault(text);
         assert_eq!(fault(r#"{"content":[{"type":"text","text":"isError"}]}"#), None);
         assert_eq!(fault(r#"{"content":[],"isError":false,"resultType":"complete"}"#), None);
         assert_eq!(fault("[1]"), None);

@@ -1,5 +1,6 @@
 //! What a line of a worker says.
 
+use crate::json::plain_value;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -21,7 +22,7 @@ pub enum Message<'a> {
     /// The answer to a request of ours.
     Answer {
         /// The id as JSON text; `None` for `null` or a missing one.
-        id: Option<&'a RawValue>,
+        id: Option<&'a str>,
         /// What it says.
         outcome: Outcome<'a>,
     },
@@ -43,13 +44,13 @@ pub enum Message<'a> {
     },
 }
 
-/// What an answer says.
+/// What an answer says: JSON text, one value.
 #[derive(Debug, Clone, Copy)]
 pub enum Outcome<'a> {
     /// `result`
-    Result(&'a RawValue),
+    Result(&'a str),
     /// `error`: an object, as it stood
-    Error(&'a RawValue),
+    Error(&'a str),
 }
 
 /// Parameters of the notification `ready`. All may be missing.
@@ -151,10 +152,12 @@ fn plain_result(line: &[u8]) -> Option<Message<'_>> {
     let digits = rest.iter().position(|byte| !byte.is_ascii_digit())?;
     let (id, rest) = rest.split_at(digits);
     let value = rest.strip_prefix(br#","result":"#)?.strip_suffix(b"}")?;
-    let id = serde_json::from_slice(id).ok()?;
     // A comma after the value would begin another member; only inside brackets or quotes it is a part of it, and then
     // the value alone is valid JSON.
-    let result = serde_json::from_slice(value).ok()?;
+    let general = || serde_json::from_slice(value).ok().map(RawValue::get);
+    let result = plain_value(value).or_else(general)?;
+    // 0 is a number, 07 is none.
+    let id = std::str::from_utf8(id).ok().filter(|&id| id == "0" || id.starts_with(|first| first > '0'))?;
     Some(Message::Answer { id: Some(id), outcome: Outcome::Result(result) })
 }
 
@@ -164,8 +167,12 @@ impl<'a> Message<'a> {
         match (method, id, result, error) {
             (Some(method), Some(id), _, _) => Some(Message::Request { id, method, params }),
             (Some(method), None, _, _) => Some(Message::Notification { method, params }),
-            (None, id, _, Some(error)) => Some(Message::Answer { id, outcome: Outcome::Error(error) }),
-            (None, id, Some(result), None) => Some(Message::Answer { id, outcome: Outcome::Result(result) }),
+            (None, id, _, Some(error)) => {
+                Some(Message::Answer { id: id.map(RawValue::get), outcome: Outcome::Error(error.get()) })
+            }
+            (None, id, Some(result), None) => {
+                Some(Message::Answer { id: id.map(RawValue::get), outcome: Outcome::Result(result.get()) })
+            }
             (None, _, None, None) => None,
         }
     }
@@ -179,10 +186,10 @@ mod tests {
         fn one(message: &Message<'_>) -> String {
             match message {
                 Message::Answer { id, outcome: Outcome::Result(value) } => {
-                    format!("result {} {value}", id.map_or("-", |id| id.get()))
+                    format!("result {} {value}", id.unwrap_or("-"))
                 }
                 Message::Answer { id, outcome: Outcome::Error(value) } => {
-                    format!("error {} {value}", id.map_or("-", |id| id.get()))
+                    format!("error {} {value}", id.unwrap_or("-"))
                 }
                 Message::Request { id, method, .. } => format!("request {id} {method}"),
                 Message::Notification { method, .. } => format!("notification {method}"),

@@ -54,14 +54,15 @@ impl<'a> Fault<'a> {
 
     /// Its message as text.
     pub(super) fn message(&self) -> Cow<'a, [u8]> {
-        self.message.map_or(Cow::Borrowed(b"no message"), text_of)
+        self.message.map_or(Cow::Borrowed(b"no message"), |message| text_of(message.get()))
     }
 }
 
 impl<'a> Ended<'a> {
     /// From a command's result, or from the data of an error.
     pub(super) fn of(record: &'a Record, fault: &Fault<'a>, is_command: bool) -> Self {
-        let source = if is_command { record.result.as_deref().or(fault.data) } else { fault.data };
+        let data = fault.data.map(RawValue::get);
+        let source = if is_command { record.result.as_deref().or(data) } else { data };
         source.and_then(parse).unwrap_or_default()
     }
 }
@@ -93,9 +94,9 @@ impl<'a> Stream<'a> {
             bytes: u64,
         }
         if raw.get().starts_with('"') {
-            return Stream::Bytes(text_of(raw));
+            return Stream::Bytes(text_of(raw.get()));
         }
-        match parse::<Other>(raw) {
+        match parse::<Other>(raw.get()) {
             Some(Other { base64: Some(text), .. }) => Stream::Bytes(STANDARD.decode(text).unwrap_or_default().into()),
             Some(Other { file: Some(file), bytes, .. }) => Stream::Kept { file, bytes },
             _ => Stream::Bytes(Cow::Borrowed(b"")),
@@ -104,8 +105,7 @@ impl<'a> Stream<'a> {
 }
 
 /// A string without its quotes and escapes; any other value as its JSON.
-pub(super) fn text_of(raw: &RawValue) -> Cow<'_, [u8]> {
-    let json = raw.get();
+pub(super) fn text_of(json: &str) -> Cow<'_, [u8]> {
     let Some(inner) = json.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) else {
         return Cow::Borrowed(json.as_bytes());
     };
@@ -119,8 +119,8 @@ pub(super) fn text_of(raw: &RawValue) -> Cow<'_, [u8]> {
     }
 }
 
-fn parse<'a, T: Deserialize<'a>>(raw: &'a RawValue) -> Option<T> {
-    serde_json::from_str(raw.get()).ok()
+fn parse<'a, T: Deserialize<'a>>(json: &'a str) -> Option<T> {
+    serde_json::from_str(json).ok()
 }
 
 #[cfg(test)]
@@ -143,9 +143,9 @@ mod tests {
 
     #[test]
     fn text_is_without_quotes() {
-        assert_eq!(&*text_of(&raw(r#""plain""#)), b"plain");
-        assert_eq!(&*text_of(&raw(r#""\"""#)), b"\"");
-        assert_eq!(&*text_of(&raw(r#""\ud800""#)), b"\\ud800");
-        assert_eq!(&*text_of(&raw("{\"a\":1}")), b"{\"a\":1}");
+        assert_eq!(&*text_of(r#""plain""#), b"plain");
+        assert_eq!(&*text_of(r#""\"""#), b"\"");
+        assert_eq!(&*text_of(r#""\ud800""#), b"\\ud800");
+        assert_eq!(&*text_of("{\"a\":1}"), b"{\"a\":1}");
     }
 }

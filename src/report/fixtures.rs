@@ -2,13 +2,13 @@
 
 use crate::ids::{JobId, WorkerId};
 use crate::job::UserId;
+use crate::json::Json;
 use crate::record::{Record, Status};
 use crate::time::Wall;
-use serde_json::value::RawValue;
 use std::time::Duration;
 
-pub(super) fn raw(json: &str) -> Option<Box<RawValue>> {
-    Some(RawValue::from_string(json.to_owned()).unwrap())
+pub(super) fn raw(json: &str) -> Option<Json> {
+    Some(Json::parse(json).unwrap())
 }
 
 /// A job that ended ok with this result.

@@ -58,7 +58,7 @@ impl JobLog {
 fn exit_code(record: &Record) -> i32 {
     let said = record.result.as_deref().or(record.error.as_deref());
     // What a function returned may be anything, and then it has no exit code.
-    let code = said.and_then(|said| serde_json::from_str::<Code>(said.get()).ok()).unwrap_or_default();
+    let code = said.and_then(|said| serde_json::from_str::<Code>(said).ok()).unwrap_or_default();
     code.data.map_or(code.exit_code, |data| data.exit_code)
 }
 

@@ -2,6 +2,7 @@
 //! and their spelling (`docs/record.schema.json`); passes the worker's JSON through as the bytes it is.
 
 use crate::job::UserId;
+use crate::json::Json;
 use crate::record::{Printed, Record};
 use crate::time::Wall;
 use base64::Engine;
@@ -40,8 +41,8 @@ impl RecordWriter {
         out.extend_from_slice(b",\"status\":\"");
         out.extend_from_slice(record.status.as_str().as_bytes());
         out.push(b'"');
-        push_raw(b",\"result\":", record.result.as_deref(), out);
-        push_raw(b",\"error\":", record.error.as_deref(), out);
+        push_raw(b",\"result\":", record.result.as_ref(), out);
+        push_raw(b",\"error\":", record.error.as_ref(), out);
         if record.stdout.is_some() || record.stderr.is_some() {
             push_printed(record, out);
         }
@@ -60,7 +61,7 @@ impl RecordWriter {
         if let Some(line) = record.line {
             push_number(b",\"line\":", line, out);
         }
-        push_raw(b",\"tags\":", record.tags.as_deref(), out);
+        push_raw(b",\"tags\":", record.tags.as_ref(), out);
         if let Some(content) = record.content {
             out.extend_from_slice(b",\"job\":\"");
             push_hex(&content.0, out);
@@ -149,7 +150,7 @@ fn push_hex(bytes: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-fn push_raw(name: &[u8], value: Option<&serde_json::value::RawValue>, out: &mut Vec<u8>) {
+fn push_raw(name: &[u8], value: Option<&Json>, out: &mut Vec<u8>) {
     if let Some(value) = value {
         out.extend_from_slice(name);
         push_one_line(value.get().as_bytes(), out);
@@ -192,23 +193,9 @@ fn push_name(name: &str, after: &str, out: &mut Vec<u8>) {
     }
 }
 
-fn push_number(name: &[u8], mut number: u64, out: &mut Vec<u8>) {
+fn push_number(name: &[u8], number: u64, out: &mut Vec<u8>) {
     out.extend_from_slice(name);
-    if number < 10 {
-        out.push(b'0' + number as u8);
-        return;
-    }
-    let mut digits = [0; 20];
-    let mut from = digits.len();
-    loop {
-        from -= 1;
-        digits[from] = b'0' + (number % 10) as u8;
-        number /= 10;
-        if number == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(&digits[from..]);
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 
 /// Seconds with microseconds, of which zeros beyond the milliseconds are left away.

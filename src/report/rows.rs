@@ -1,6 +1,7 @@
 //! The rows of the journal: records as `--json` writes them, whatever standard output holds. Owns what a row leaves out.
 
 use super::json::RecordWriter;
+use crate::json::Json;
 use crate::record::Record;
 use std::borrow::Cow;
 
@@ -39,7 +40,7 @@ fn without_spills(record: &Record) -> Cow<'_, Record> {
             let Some(length) = json[from + name.len()..].find('"') else { continue };
             json.replace_range(from..from + name.len() + length + 1, "");
         }
-        if let Ok(shorter) = serde_json::value::RawValue::from_string(json) {
+        if let Ok(shorter) = Json::parse(&json) {
             *value = shorter;
         }
     }

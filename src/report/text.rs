@@ -65,7 +65,7 @@ impl Text {
             push_note(record, &format!("standard error: {missing}"), streams);
         }
         if let Some(traceback) = ended.traceback {
-            push_traceback(&text_of(traceback), streams);
+            push_traceback(&text_of(traceback.get()), streams);
         }
         if let Some(text) = failure::leftovers(&ended.leaked).filter(|_| !self.is_quiet) {
             push_note(record, &text, streams);
@@ -143,7 +143,7 @@ fn push_tagged(bytes: &[u8], tag: Option<&[u8]>, out: &mut Vec<u8>) {
 
 /// A function's result: a string as it is, anything else as JSON, null as nothing.
 fn push_value(record: &Record, tag: Option<&[u8]>, streams: &mut Streams) {
-    let Some(result) = record.result.as_deref().filter(|result| result.get() != "null") else { return };
+    let Some(result) = record.result.as_deref().filter(|&result| result != "null") else { return };
     let mut value = text_of(result).into_owned();
     value.push(b'\n');
     push_tagged(&value, tag, streams.stdout().bytes());

@@ -54,7 +54,7 @@ impl Shell for Orders {
             Action::Send { worker, generation, bytes } => {
                 self.workers.entry(worker).or_default().take(generation, &bytes)
             }
-            Action::Emit(record) => self.records.push_back(*record),
+            Action::Emit(record) => self.records.push_back(record),
             other => self.actions.push(other),
         }
     }

@@ -5,7 +5,8 @@ use std::time::Duration;
 use supervisor::config::{Halt, PoolConfig, Target};
 use supervisor::drive::{self, Shell};
 use supervisor::ids::{Generation, JobId, WorkerId};
-use supervisor::job::{Call, Job, UserId};
+use supervisor::job::{Call, FunctionCall, Job, UserId};
+use supervisor::json::Json;
 use supervisor::pool::{Action, Event, Pool};
 use supervisor::record::Status;
 use supervisor::status::ExitStatus;
@@ -140,11 +141,11 @@ impl Driver {
         for _ in 0..count {
             let number = self.next_job;
             self.next_job += 1;
-            let params = serde_json::value::RawValue::from_string("{}".into()).expect("it is JSON");
+            let params = Json::parse("{}").expect("it is JSON");
             let call = if self.is_command {
                 Call::Line(b"true"[..].into())
             } else {
-                Call::Function { method: Some("f".into()), params }
+                Call::Function(FunctionCall::new(Some("f"), &params))
             };
             let job = Job { number: JobId(number), id: UserId::Number(number), call, options: None, past: None };
             self.tell(Event::JobArrived(job));

@@ -4,12 +4,12 @@ use crate::deeds::Fact;
 use crate::options::{MICROSECOND, MILLISECOND, Options, SECOND};
 use crate::outside::{Coverage, Deed, Outside};
 use crate::prng::Prng;
-use serde_json::value::RawValue;
 use std::collections::VecDeque;
 use std::time::Duration;
 use supervisor::drive;
 use supervisor::ids::JobId;
-use supervisor::job::{Argument, Call, Command, Fingerprint, Invalid, Job, JobOptions, Past, UserId};
+use supervisor::job::{Argument, Call, Command, Fingerprint, FunctionCall, Invalid, Job, JobOptions, Past, UserId};
+use supervisor::json::Json;
 use supervisor::pool::{Event, Pool};
 use supervisor::record::Status;
 use supervisor::time::{Now, Time, Wall};
@@ -269,10 +269,10 @@ fn draw_call(outside: &mut Outside, number: u64) -> Call {
             let argument = Argument::Argv(vec![(*b"work").into(), marker.into_bytes().into()]);
             Call::Command(Box::new(Command { argument, cwd: None, env: Vec::new(), stdin: None }))
         }
-        (false, _) => Call::Function {
-            method: Some("work".into()),
-            params: RawValue::from_string(format!("[\"{marker}\"]")).expect("it is JSON"),
-        },
+        (false, _) => {
+            let params = Json::parse(&format!("[\"{marker}\"]")).expect("it is JSON");
+            Call::Function(FunctionCall::new(Some("work"), &params))
+        }
     }
 }
 

@@ -1,0 +1,284 @@
+//! JSON text that is passed on as the bytes it is. Owns [`Json`], the proof that a text is one value, and the quick look
+//! that finds out so for the small plain values which most calls and results are; builds no values.
+
+use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
+use std::fmt;
+use std::ops::Deref;
+
+/// The text of one JSON value.
+///
+/// ```
+/// use supervisor::json::Json;
+///
+/// let params = Json::parse("[1, {\"deep\": true}]").unwrap();
+/// assert_eq!(params.get(), "[1, {\"deep\": true}]");
+/// assert!(Json::parse("[1,").is_err());
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+pub struct Json(Box<str>);
+
+impl Json {
+    /// Takes a text that is one value, with blanks around it or not.
+    ///
+    /// # Errors
+    ///
+    /// Says where the text is no JSON.
+    pub fn parse(text: &str) -> Result<Self, serde_json::Error> {
+        let value: &RawValue = serde_json::from_str(text)?;
+        Ok(Json(value.get().into()))
+    }
+
+    /// Takes a text that somebody has looked through already.
+    pub(crate) fn known(text: &str) -> Self {
+        debug_assert!(serde_json::from_str::<&RawValue>(text).is_ok(), "no JSON: {text}");
+        Json(text.into())
+    }
+
+    /// The text, without blanks around it.
+    pub fn get(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Deref for Json {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&serde_json::Value> for Json {
+    fn from(value: &serde_json::Value) -> Self {
+        Json(value.to_string().into())
+    }
+}
+
+impl fmt::Display for Json {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Json {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Serialize for Json {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let value: &RawValue = serde_json::from_str(&self.0).map_err(serde::ser::Error::custom)?;
+        value.serialize(serializer)
+    }
+}
+
+/// Longest text that is looked at quickly: what goes on for longer gains nothing by it.
+const QUICK_BYTES_MAX: usize = 1024;
+
+/// Deepest nesting that is followed.
+const QUICK_DEPTH_MAX: u32 = 8;
+
+/// Whether these bytes are one plain value, nothing before or after it: no escapes in its strings, not too long or deep.
+/// `None` says nothing: the general parser has to be asked.
+pub(crate) fn plain_value(bytes: &[u8]) -> Option<&str> {
+    let mut plain = Plain::new(bytes)?;
+    plain.value(QUICK_DEPTH_MAX)?;
+    (plain.at == bytes.len()).then_some(plain.text)
+}
+
+/// A look at plain JSON, from the front to the back. Each step gives `None` where it meets what it does not know.
+pub(crate) struct Plain<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl<'a> Plain<'a> {
+    pub(crate) fn new(bytes: &'a [u8]) -> Option<Self> {
+        if bytes.len() > QUICK_BYTES_MAX {
+            return None;
+        }
+        Some(Plain { text: std::str::from_utf8(bytes).ok()?, at: 0 })
+    }
+
+    /// Whether all of the text was seen, blanks behind it left out.
+    pub(crate) fn is_over(&mut self) -> bool {
+        self.blanks();
+        self.at == self.text.len()
+    }
+
+    fn rest(&self) -> &'a [u8] {
+        &self.text.as_bytes()[self.at..]
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    /// Passes this byte, if it is the next one.
+    pub(crate) fn pass(&mut self, byte: u8) -> Option<()> {
+        (self.peek()? == byte).then(|| self.at += 1)
+    }
+
+    pub(crate) fn blanks(&mut self) {
+        while self.peek() == Some(b' ') {
+            self.at += 1;
+        }
+    }
+
+    /// A string without escapes; what is between its quotes.
+    pub(crate) fn string(&mut self) -> Option<&'a str> {
+        self.pass(b'"')?;
+        let from = self.at;
+        let length = self.rest().iter().position(|byte| matches!(byte, b'"' | b'\\' | ..b' '))?;
+        self.at += length;
+        self.pass(b'"')?;
+        Some(&self.text[from..from + length])
+    }
+
+    /// A value, as it stands.
+    pub(crate) fn value(&mut self, depth: u32) -> Option<&'a str> {
+        let from = self.at;
+        match self.peek()? {
+            b'"' => self.string().map(drop)?,
+            b'[' => self.items(b']', depth, |plain, depth| plain.value(depth).map(drop))?,
+            b'{' => self.items(b'}', depth, |plain, depth| {
+                plain.string()?;
+                plain.colon()?;
+                plain.value(depth).map(drop)
+            })?,
+            b't' => self.word(b"true")?,
+            b'f' => self.word(b"false")?,
+            b'n' => self.word(b"null")?,
+            _ => self.number()?,
+        }
+        Some(&self.text[from..self.at])
+    }
+
+    /// The colon behind a member's name, with blanks around it or not.
+    pub(crate) fn colon(&mut self) -> Option<()> {
+        self.blanks();
+        self.pass(b':')?;
+        self.blanks();
+        Some(())
+    }
+
+    /// What stands between brackets or braces, each passed by `item`.
+    fn items(&mut self, close: u8, depth: u32, item: impl Fn(&mut Self, u32) -> Option<()>) -> Option<()> {
+        let depth = depth.checked_sub(1)?;
+        self.at += 1;
+        self.blanks();
+        if self.peek()? == close {
+            self.at += 1;
+            return Some(());
+        }
+        loop {
+            item(self, depth)?;
+            self.blanks();
+            let next = self.peek()?;
+            self.at += 1;
+            if next == close {
+                return Some(());
+            }
+            if next != b',' {
+                return None;
+            }
+            self.blanks();
+        }
+    }
+
+    fn word(&mut self, word: &[u8]) -> Option<()> {
+        self.rest().starts_with(word).then(|| self.at += word.len())
+    }
+
+    fn number(&mut self) -> Option<()> {
+        self.at += usize::from(self.peek() == Some(b'-'));
+        let first = self.peek()?;
+        if self.digits()? > 1 && first == b'0' {
+            return None;
+        }
+        if self.peek() == Some(b'.') {
+            self.at += 1;
+            self.digits()?;
+        }
+        // An exponent may be too large for the general parser: that one decides.
+        (!matches!(self.peek(), Some(b'e' | b'E'))).then_some(())
+    }
+
+    /// Some digits; how many.
+    fn digits(&mut self) -> Option<usize> {
+        let count = self.rest().iter().take_while(|byte| byte.is_ascii_digit()).count();
+        self.at += count;
+        (count > 0).then_some(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn plain_values_are_known_and_all_others_left_to_the_parser() {
+        for known in [
+            "0",
+            "-1",
+            "12.50",
+            "\"\"",
+            "\"a b\"",
+            "true",
+            "false",
+            "null",
+            "[]",
+            "{}",
+            "[1,2]",
+            "[ 1, \"x\" ]",
+            "{\"a\":[{}],\"b\" : 1}",
+            "[[[[[[[]]]]]]]",
+            "\"\u{fc}\"",
+            "\"\x7f\"",
+        ] {
+            assert_eq!(plain_value(known.as_bytes()), Some(known));
+        }
+        for other in [
+            "",
+            " 1",
+            "1 ",
+            "01",
+            "-",
+            "1.",
+            ".5",
+            "1e5",
+            "\"a",
+            "\"\\n\"",
+            "\"\t\"",
+            "tru",
+            "[1",
+            "[1,]",
+            "[,1]",
+            "{1:2}",
+            "{\"a\"}",
+            "{\"a\":1,}",
+            "[1\n]",
+            "1,2",
+            "[[[[[[[[[]]]]]]]]]",
+            "\u{fc}",
+        ] {
+            assert_eq!(plain_value(other.as_bytes()), None, "{other}");
+        }
+        assert_eq!(plain_value(format!("\"{}\"", "x".repeat(QUICK_BYTES_MAX)).as_bytes()), None);
+        assert_eq!(plain_value(b"\"\xff\""), None);
+    }
+
+    proptest! {
+        /// What the quick look lets pass is what the general parser lets pass, to the byte.
+        #[test]
+        fn the_quick_look_knows_only_json(text in "[-0-9.,:\\[\\]{}\" tfnrueals\\\\e+x]{0,24}") {
+            if let Some(value) = plain_value(text.as_bytes()) {
+                let general: &RawValue = serde_json::from_str(&text).unwrap();
+                prop_assert_eq!(value, general.get());
+            }
+        }
+    }
+}

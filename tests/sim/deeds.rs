@@ -367,12 +367,7 @@ impl Outside {
                 return;
             }
             let Some((wire_id, job)) = actor.waiting.pop_front() else { return };
-            if let Some(other) = self.oracle.runs_on(job).filter(|&other| other != process) {
-                assert!(self.is_excused(other, job), "job {job} runs on {other:?} and on {process:?}");
-            }
-            for (holder, other) in self.oracle.begun(job, process) {
-                assert!(self.is_excused(other, holder), "jobs {holder} and {job} run under the same lock");
-            }
+            self.may_begin(process, wire_id, job);
             let fate = self.draw_fate();
             self.actor(process).expect("it lives").running.push(Run { wire_id, job, fate });
             let slow = self.options.faults.slow;
@@ -382,6 +377,19 @@ impl Outside {
                 self.plan(after, Deed::Done(process, wire_id));
             }
             self.talks(process, wire_id);
+        }
+    }
+
+    /// Holds that the job runs nowhere else, and nothing else under its locks.
+    fn may_begin(&mut self, process: Process, wire_id: u64, job: u64) {
+        if self.actor(process).is_some_and(|actor| actor.told_to_cancel.contains(&wire_id)) {
+            return self.oracle.begun_late(job);
+        }
+        if let Some(other) = self.oracle.runs_on(job).filter(|&other| other != process) {
+            assert!(self.is_excused(other, job), "job {job} runs on {other:?} and on {process:?}");
+        }
+        for (holder, other) in self.oracle.begun(job, process) {
+            assert!(self.is_excused(other, holder), "jobs {holder} and {job} run under the same lock");
         }
     }
 

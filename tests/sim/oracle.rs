@@ -151,13 +151,9 @@ impl Oracle {
     }
 
     /// An actor begins a job. Gives the jobs that were the last to hold one of its locks and have not stopped running.
-    /// A job that was given up has its record and holds nothing any more, though a worker that did not read for so long
-    /// may yet begin it.
     pub(crate) fn begun(&mut self, number: u64, by: (WorkerId, Generation)) -> Vec<(u64, (WorkerId, Generation))> {
         let mut others = Vec::new();
-        let job = self.job(number);
-        let locks = if job.record.is_none() { job.locks.clone() } else { Vec::new() };
-        for lock in locks {
+        for lock in self.job(number).locks.clone() {
             let before = self.holders.insert(lock, number).filter(|&before| before != number);
             others.extend(before.and_then(|before| Some((before, self.job(before).runs_on?))));
         }
@@ -166,6 +162,12 @@ impl Oracle {
         job.runs_on = Some(by);
         job.begun_by = Some(by);
         others
+    }
+
+    /// An actor that has not read for long begins what it is told to cancel further on: an attempt that may be given up
+    /// by now, so that it holds nothing and the next one runs elsewhere.
+    pub(crate) fn begun_late(&mut self, number: u64) {
+        self.job(number).begun += 1;
     }
 
     pub(crate) fn runs_on(&mut self, number: u64) -> Option<(WorkerId, Generation)> {

@@ -4,17 +4,18 @@
 //! one costs more than everything else a short command's output costs.
 
 use super::answer::{Captured, Whole};
-use super::spill::{Moved, Spill, move_bytes, path_bytes};
+use super::spill::{Moved, Spill, path_bytes};
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::fcntl::{FcntlArg, OFlag, SpliceFFlags, fcntl, splice};
 use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags};
 use nix::unistd::{pipe2, read};
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-/// Bytes read at a time; what a pipe holds by default.
-pub(super) const BUFFER_BYTES: usize = 64 << 10;
+/// Bytes read at a time: few enough to stay in the processor's caches on their way to a file, and no memory is taken for
+/// what is never filled.
+pub(super) const BUFFER_BYTES: usize = 256 << 10;
 /// Reads in one go, so that a command that writes for ever leaves the others their turn.
 const READS_MAX: usize = 32;
 /// What a pipe is enlarged to once its command turns out to write a lot.
@@ -195,10 +196,13 @@ impl Overflow {
         if let Overflow::Spilled(spill) = self {
             match spill.take_from(pipe, buffer) {
                 Ok(moved) => return moved,
-                Err(error) => self.give_up(&error),
+                Err((error, count)) => {
+                    self.give_up(&error);
+                    return Moved::Bytes(count);
+                }
             }
         }
-        move_bytes(pipe, null).unwrap_or_else(|_| match read(pipe, buffer) {
+        throw_away(pipe, null).unwrap_or_else(|_| match read(pipe, buffer) {
             Ok(0) => Moved::End,
             Ok(count) => Moved::Bytes(count as u64),
             Err(_) => Moved::Nothing,
@@ -211,5 +215,17 @@ impl Overflow {
             super::complain(&format!("cannot write to {}: {error}; the output is cut", place.display()));
             spill.discard();
         }
+    }
+}
+
+/// Moves what is in the pipe to `/dev/null`, inside the system: nothing is copied.
+fn throw_away(pipe: BorrowedFd<'_>, null: &File) -> nix::Result<Moved> {
+    let flags = SpliceFFlags::SPLICE_F_MOVE | SpliceFFlags::SPLICE_F_NONBLOCK;
+    match splice(pipe, None, null, None, PIPE_BYTES as usize, flags) {
+        Ok(0) => Ok(Moved::End),
+        Ok(count) => Ok(Moved::Bytes(count as u64)),
+        Err(Errno::EAGAIN) => Ok(Moved::Nothing),
+        Err(Errno::EINTR) => Ok(Moved::Bytes(0)),
+        Err(errno) => Err(errno),
     }
 }

@@ -1,9 +1,9 @@
 //! Where the output goes that is too much for memory: a named file, an unlinked one, or memory of the system's own.
 //!
-//! Bytes move from the pipe to the file inside the system (`splice`) where it can do that.
+//! Bytes are read and written, though the system could move them itself: `splice` keeps the pipe locked while the file takes
+//! them, and the command, which wants to write, turns in circles for as long.
 
 use nix::errno::Errno;
-use nix::fcntl::{SpliceFFlags, splice};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use std::fs::{File, OpenOptions, remove_file};
 use std::io::{self, Seek, SeekFrom, Write};
@@ -12,8 +12,6 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-/// Moved at a time, at most.
-const MOVE_BYTES: usize = 1 << 20;
 /// So often another name is tried when a file is there already.
 const NAMES_MAX: u32 = 1000;
 /// A longer name of a job is cut in its file's name.
@@ -95,25 +93,18 @@ impl Spill {
         Ok(())
     }
 
-    /// Appends what is in the pipe, up to a limit. `buffer` is used where the system cannot move bytes itself.
-    pub(super) fn take_from(&mut self, pipe: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Moved> {
-        match move_bytes(pipe, &self.file) {
-            Ok(moved) => {
-                if let Moved::Bytes(count) = moved {
-                    self.stored += count;
-                }
-                Ok(moved)
-            }
-            Err(Errno::EINVAL) => match nix::unistd::read(pipe, buffer) {
-                Ok(0) => Ok(Moved::End),
-                Ok(count) => self.append(&buffer[..count]).map(|()| Moved::Bytes(count as u64)),
-                Err(Errno::EAGAIN) => Ok(Moved::Nothing),
-                Err(errno) => Err(errno.into()),
+    /// Appends what is in the pipe, as much of it as fits `buffer`. Fails when the file does not take it: the bytes were
+    /// read all the same, as many as the error comes with.
+    pub(super) fn take_from(&mut self, pipe: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<Moved, (io::Error, u64)> {
+        match nix::unistd::read(pipe, buffer) {
+            Ok(0) => Ok(Moved::End),
+            Ok(count) => match self.append(&buffer[..count]) {
+                Ok(()) => Ok(Moved::Bytes(count as u64)),
+                Err(error) => Err((error, count as u64)),
             },
-            Err(errno) => {
-                self.move_to_memory(errno.into())?;
-                Ok(Moved::Bytes(0))
-            }
+            Err(Errno::EAGAIN) => Ok(Moved::Nothing),
+            Err(Errno::EINTR) => Ok(Moved::Bytes(0)),
+            Err(_) => Ok(Moved::End),
         }
     }
 
@@ -151,18 +142,6 @@ impl Spill {
         memory.stored = io::copy(&mut self.file, &mut memory.file)?;
         *self = memory;
         Ok(())
-    }
-}
-
-/// Moves bytes from a pipe to a file or device inside the system.
-pub(super) fn move_bytes(pipe: BorrowedFd<'_>, file: &File) -> nix::Result<Moved> {
-    let flags = SpliceFFlags::SPLICE_F_MOVE | SpliceFFlags::SPLICE_F_NONBLOCK;
-    match splice(pipe, None, file, None, MOVE_BYTES, flags) {
-        Ok(0) => Ok(Moved::End),
-        Ok(count) => Ok(Moved::Bytes(count as u64)),
-        Err(Errno::EAGAIN) => Ok(Moved::Nothing),
-        Err(Errno::EINTR) => Ok(Moved::Bytes(0)),
-        Err(errno) => Err(errno),
     }
 }
 

@@ -3,8 +3,9 @@
 
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
+use std::borrow::Cow;
 use std::fmt;
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 
 /// The text of one JSON value.
 ///
@@ -30,8 +31,9 @@ impl Json {
     }
 
     /// Takes a text that somebody has looked through already.
-    pub(crate) fn known(text: &str) -> Self {
-        debug_assert!(serde_json::from_str::<&RawValue>(text).is_ok(), "no JSON: {text}");
+    pub(crate) fn known<'a>(text: impl Into<Cow<'a, str>>) -> Self {
+        let text = text.into();
+        debug_assert!(serde_json::from_str::<&RawValue>(&text).is_ok(), "no JSON: {text}");
         Json(text.into())
     }
 
@@ -39,6 +41,24 @@ impl Json {
     pub fn get(&self) -> &str {
         &self.0
     }
+
+    /// The text, in the memory it is in.
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
+        self.0.into_string().into_bytes()
+    }
+}
+
+/// Where a part of a text stands in it.
+pub(crate) fn part_of(text: &[u8], part: &str) -> Range<usize> {
+    let start = part.as_ptr() as usize - text.as_ptr() as usize;
+    start..start + part.len()
+}
+
+/// Cuts text down to a part of it, in the memory it is in.
+pub(crate) fn cut_out(mut text: Vec<u8>, part: Range<usize>) -> Vec<u8> {
+    text.truncate(part.end);
+    text.drain(..part.start);
+    text
 }
 
 impl Deref for Json {
@@ -73,6 +93,10 @@ impl Serialize for Json {
         value.serialize(serializer)
     }
 }
+
+/// From here on a text is handed over in the memory it is in: copied, each of its pages would have to be asked for, which
+/// costs more than all that is done with it.
+pub(crate) const LARGE_BYTES: usize = 1 << 20;
 
 /// Longest text that is looked at quickly: what goes on for longer gains nothing by it.
 const QUICK_BYTES_MAX: usize = 1024;

@@ -1,6 +1,7 @@
 //! The bytes of the job list that were read but not yet taken. Owns their memory and remembers how far was searched,
 //! so that a line that drips in byte by byte costs no more than one that comes whole. Knows nothing of jobs.
 
+use crate::json::cut_out;
 use std::ops::Range;
 
 /// Memory above this is given back once it is no longer needed, so that one huge line does not cost the whole run.
@@ -68,6 +69,14 @@ impl Buffer {
             self.bytes = self.unread().to_vec();
             self.start = 0;
         }
+    }
+
+    /// The same with their memory: what was not taken yet moves to memory of its own, so there should be little of it.
+    pub(super) fn part_with(&mut self, range: Range<usize>) -> Vec<u8> {
+        let unread = self.unread().to_vec();
+        let part = cut_out(std::mem::replace(&mut self.bytes, unread), range);
+        self.start = 0;
+        part
     }
 
     /// Bytes that were taken.

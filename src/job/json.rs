@@ -6,7 +6,7 @@
 use super::members::{Collect, Member, Members, mask};
 use super::model::{Argument, Call, Command, FunctionCall, JobOptions, UserId};
 use super::units;
-use crate::json::{Json, Plain};
+use crate::json::{Json, Plain, cut_out, part_of};
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -40,9 +40,33 @@ pub(super) struct Fault {
 pub(super) fn parse(bytes: &[u8]) -> Result<Parsed, Fault> {
     match plain_call(bytes) {
         Some(parsed) => Ok(parsed),
-        None => parse_any(bytes),
+        None => parse_any(bytes, |method, params| FunctionCall::of_text(method, &params)),
     }
 }
+
+/// Reads one large job; a function's parameters take over the memory of the text. The text comes back with a fault.
+pub(super) fn parse_large(text: Vec<u8>) -> Result<Parsed, (Fault, Vec<u8>)> {
+    let mut part = None;
+    let parsed = parse_any(&text, |method, params| {
+        if let Cow::Borrowed(params) = params {
+            part = Some((method.map(str::to_owned), part_of(&text, params)));
+            return FunctionCall::of_text(None, "[]");
+        }
+        FunctionCall::of_text(method, &params)
+    });
+    match (parsed, part) {
+        (Ok(parsed), Some((method, part))) => {
+            let params = String::from_utf8(cut_out(text, part)).expect("all of it was looked through");
+            Ok(Parsed { call: Call::Function(FunctionCall::of_owned(method.as_deref(), params)), ..parsed })
+        }
+        (Ok(parsed), None) => Ok(parsed),
+        (Err(fault), _) => Err((fault, text)),
+    }
+}
+
+/// How a call is made of its name and its parameters, on one line.
+trait Make<'a>: FnOnce(Option<&str>, Cow<'a, str>) -> FunctionCall {}
+impl<'a, F: FnOnce(Option<&str>, Cow<'a, str>) -> FunctionCall> Make<'a> for F {}
 
 /// How deep the parameters of a plain call may be nested.
 const PLAIN_DEPTH: u32 = 6;
@@ -89,7 +113,7 @@ fn plain_call(bytes: &[u8]) -> Option<Parsed> {
 /// How a value begins that cannot be an id.
 const NO_ID: [char; 5] = ['[', '{', 't', 'f', 'n'];
 
-fn parse_any(bytes: &[u8]) -> Result<Parsed, Fault> {
+fn parse_any<'a>(bytes: &'a [u8], make: impl Make<'a>) -> Result<Parsed, Fault> {
     let text = std::str::from_utf8(bytes).map_err(|error| Fault {
         offset: error.valid_up_to(),
         message: "JSON must be UTF-8; these bytes are not".into(),
@@ -97,10 +121,10 @@ fn parse_any(bytes: &[u8]) -> Result<Parsed, Fault> {
     })?;
     let start = text.len() - text.trim_ascii_start().len();
     match bytes.get(start) {
-        Some(b'{') => object(text),
+        Some(b'{') => object(text, make),
         Some(b'[') => {
             let params: &RawValue = serde_json::from_str(text).map_err(|error| from_serde(text, &error, None))?;
-            Ok(Parsed { id: None, call: Call::Function(FunctionCall::of_text(None, &one_line(params))), options: None })
+            Ok(Parsed { id: None, call: Call::Function(make(None, one_line(params))), options: None })
         }
         _ => Err(Fault {
             offset: start,
@@ -110,7 +134,7 @@ fn parse_any(bytes: &[u8]) -> Result<Parsed, Fault> {
     }
 }
 
-fn object(text: &str) -> Result<Parsed, Fault> {
+fn object<'a>(text: &'a str, make: impl Make<'a>) -> Result<Parsed, Fault> {
     let mut members = Members::default();
     let mut source = serde_json::Deserializer::from_str(text);
     let collected = Collect(&mut members).deserialize(&mut source).and_then(|()| source.end());
@@ -119,7 +143,7 @@ fn object(text: &str) -> Result<Parsed, Fault> {
         return Err(from_serde(text, &error, id.ok().flatten()));
     }
     let id = id.map_err(|wrong| wrong.into_fault(text, None))?;
-    match call(&members).and_then(|call| Ok((call, options(&members)?))) {
+    match call(&members, make).and_then(|call| Ok((call, options(&members)?))) {
         Ok((call, options)) => Ok(Parsed { id, call, options }),
         Err(wrong) => Err(wrong.into_fault(text, id)),
     }
@@ -174,7 +198,7 @@ fn user_id(raw: &RawValue) -> Result<UserId, Wrong<'_>> {
 
 const OF_COMMANDS: u32 = mask(&[Member::Cwd, Member::Env, Member::Stdin]);
 
-fn call<'a>(members: &Members<'a>) -> Result<Call, Wrong<'a>> {
+fn call<'a>(members: &Members<'a>, make: impl Make<'a>) -> Result<Call, Wrong<'a>> {
     if let Some(version) = members.get(Member::JsonRpc).filter(|version| version.get() != "\"2.0\"") {
         return Err(Wrong::member(version, Member::JsonRpc, "\"2.0\""));
     }
@@ -194,7 +218,7 @@ fn call<'a>(members: &Members<'a>) -> Result<Call, Wrong<'a>> {
                 }
             }
             let method = method.map(method_name).transpose()?;
-            Ok(Call::Function(FunctionCall::of_text(method.as_deref(), &parameters(params)?)))
+            Ok(Call::Function(make(method.as_deref(), parameters(params)?)))
         }
     }
 }
@@ -306,7 +330,7 @@ fn options<'a>(members: &Members<'a>) -> Result<Option<Box<JobOptions>>, Wrong<'
         },
         tags: match get(Member::Tags) {
             None => None,
-            Some(raw) => Some(strings(raw, Member::Tags).map(|_| Json::known(&one_line(raw)))?),
+            Some(raw) => Some(strings(raw, Member::Tags).map(|_| Json::known(one_line(raw)))?),
         },
     })))
 }

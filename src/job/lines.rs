@@ -4,6 +4,7 @@ use super::detect::is_blank;
 use super::json;
 use super::model::Call;
 use super::reader::{End, Reader, Span, Step};
+use crate::json::LARGE_BYTES;
 use std::ops::Range;
 
 impl Reader {
@@ -43,6 +44,16 @@ impl Reader {
         self.line += 1;
         if is_blank_line(bytes) {
             return Step::Again;
+        }
+        if bytes.len() >= LARGE_BYTES {
+            let bytes = self.buffer.part_with(range);
+            return match json::parse_large(bytes) {
+                Ok(parsed) => self.job(parsed.id, parsed.call, parsed.options),
+                Err((fault, bytes)) => {
+                    let invalid = Span { bytes: &bytes, line, column: 1 }.invalid(fault.offset, fault.message);
+                    self.bad_json(invalid, fault.id)
+                }
+            };
         }
         match json::parse(bytes) {
             Ok(parsed) => self.job(parsed.id, parsed.call, parsed.options),

@@ -104,11 +104,16 @@ impl FunctionCall {
 
     /// The same with a text that is known to be one value.
     pub(super) fn of_text(method: Option<&str>, params: &str) -> Self {
-        let method = method.unwrap_or_default();
-        let mut text = String::with_capacity(params.len() + method.len());
+        let mut text = String::with_capacity(params.len() + method.map_or(0, str::len));
         text.push_str(params);
-        text.push_str(method);
-        FunctionCall { text: text.into(), params_bytes: params.len() }
+        Self::of_owned(method, text)
+    }
+
+    /// The same with the memory of that text.
+    pub(super) fn of_owned(method: Option<&str>, mut params: String) -> Self {
+        let params_bytes = params.len();
+        params.push_str(method.unwrap_or_default());
+        FunctionCall { text: params.into(), params_bytes }
     }
 
     /// Name of the function; missing when the list leaves it to the run's default.

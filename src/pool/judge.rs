@@ -43,7 +43,7 @@ impl Pool {
         match ending {
             // The run may be being stopped: this one made it.
             Ending::Answered(Outcome::Result(result)) if flight.cancel != Some(Cancel::Timeout) => {
-                match self.fault_of_tool(result) {
+                match self.fault_of_tool(&result) {
                     None => Attempt { status: Status::Ok, result: Some(Json::known(result)), error: None },
                     Some(message) => failed(Status::Failed, json!({"message": message, "data": result})),
                 }
@@ -61,7 +61,7 @@ impl Pool {
                     _ => (Status::Timeout, format!("ran longer than {}", seconds(self.timeout_of(key)))),
                 };
                 let mut data = match ending {
-                    Ending::Answered(Outcome::Error(error) | Outcome::Result(error)) => answer_data(error),
+                    Ending::Answered(Outcome::Error(error) | Outcome::Result(error)) => answer_data(&error),
                     _ => None,
                 };
                 if let Some(stack) = stuck {

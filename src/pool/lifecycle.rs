@@ -151,7 +151,7 @@ impl Pool {
                 self.continue_initialising(id, 2);
             }
             Outcome::Result(_) => self.continue_initialising(id, at + 1),
-            Outcome::Error(error) => self.init_refused(id, at, error),
+            Outcome::Error(error) => self.init_refused(id, at, &error),
         }
         false
     }

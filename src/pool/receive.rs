@@ -6,7 +6,8 @@ use super::lifecycle::StartFailure;
 use super::worker::State;
 use super::{Notice, Pool};
 use crate::ids::WorkerId;
-use crate::protocol::{Line, LineDecoder, Message, Outcome, ReadyParams};
+use crate::json::LARGE_BYTES;
+use crate::protocol::{Line, LineDecoder, Message, Outcome, ReadyParams, owned_result};
 use crate::record::Printed;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -22,12 +23,17 @@ impl Pool {
         let mut input = bytes;
         let mut answered = 0;
         let before = self.workers[id.index()].received;
+        let is_large = |line: &[u8]| line.len() >= LARGE_BYTES && !bytes.as_ptr_range().contains(&line.as_ptr());
         // The decoder is taken out so that lines can be borrowed from it while the pool changes.
         let mut decoder = std::mem::replace(&mut self.workers[id.index()].decoder, LineDecoder::new(0));
         while !self.workers[id.index()].deaf {
             let line = decoder.next(&mut input);
             self.workers[id.index()].received = before + (bytes.len() - input.len()) as u64;
             match line {
+                Some(Ok(line)) if is_large(line) => {
+                    let line = decoder.take_line().expect("what is not in the input is in memory of its own");
+                    answered += u64::from(self.receive_large(id, line));
+                }
                 Some(Ok(line)) => answered += u64::from(self.receive_line(id, line)),
                 Some(Err(too_long)) => {
                     let message = format!("sent a line of more than {} bytes (--max-message)", self.config.max_message);
@@ -67,6 +73,15 @@ impl Pool {
         }
     }
 
+    /// Takes in one line with its memory.
+    fn receive_large(&mut self, id: WorkerId, line: Vec<u8>) -> bool {
+        let excerpt = line[..EXCERPT_BYTES].to_vec();
+        match owned_result(line) {
+            Ok((request, result)) => self.receive_answer(id, &request, Outcome::Result(result.into()), &excerpt),
+            Err(line) => self.receive_line(id, &line),
+        }
+    }
+
     fn receive_message(&mut self, id: WorkerId, message: Message<'_>, line: &[u8]) -> bool {
         if self.workers[id.index()].deaf {
             return false;
@@ -76,7 +91,7 @@ impl Pool {
             // An error that names no request says that something we sent was not understood; it ends nothing.
             Message::Answer { id: None, outcome } => {
                 let (Outcome::Error(value) | Outcome::Result(value)) = outcome;
-                let message = format!("answered no request in particular: {}", shorten(value));
+                let message = format!("answered no request in particular: {}", shorten(&value));
                 self.notice(Notice::Log { worker: id, level: "warning".into(), message });
                 false
             }

@@ -53,6 +53,17 @@ impl LineDecoder {
         Some(Ok(without_carriage_return(&self.tail)))
     }
 
+    /// The line handed out last, in the memory it is in; `None` when it was borrowed from the input.
+    pub fn take_line(&mut self) -> Option<Vec<u8>> {
+        if !self.spent {
+            return None;
+        }
+        self.spent = false;
+        let mut line = std::mem::take(&mut self.tail);
+        line.truncate(without_carriage_return(&line).len());
+        Some(line)
+    }
+
     /// The beginning of a line whose end never came; empty when the stream ended at a line's end.
     pub fn unfinished(&self) -> &[u8] {
         if self.spent { &[] } else { &self.tail }

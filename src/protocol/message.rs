@@ -1,6 +1,6 @@
 //! What a line of a worker says.
 
-use crate::json::plain_value;
+use crate::json::{cut_out, part_of, plain_value};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -45,12 +45,12 @@ pub enum Message<'a> {
 }
 
 /// What an answer says: JSON text, one value.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub enum Outcome<'a> {
     /// `result`
-    Result(&'a str),
+    Result(Cow<'a, str>),
     /// `error`: an object, as it stood
-    Error(&'a str),
+    Error(Cow<'a, str>),
 }
 
 /// Parameters of the notification `ready`. All may be missing.
@@ -148,6 +148,21 @@ impl<'a> Line<'a> {
 /// The answer that our own workers write, member for member and byte for byte: told without the general way, which costs
 /// ten times as much. `None` for every other line, of whatever kind.
 fn plain_result(line: &[u8]) -> Option<Message<'_>> {
+    let (id, value) = plain_parts(line)?;
+    Some(Message::Answer { id: Some(id), outcome: Outcome::Result(value.into()) })
+}
+
+/// The id and the result of such an answer; the result takes over the memory of the line. The line again, when it is
+/// another one.
+pub fn owned_result(line: Vec<u8>) -> Result<(String, String), Vec<u8>> {
+    let Some((id, value)) = plain_parts(&line) else { return Err(line) };
+    let (id, part) = (id.to_owned(), part_of(&line, value));
+    let result = String::from_utf8(cut_out(line, part)).expect("all of it was looked through");
+    Ok((id, result))
+}
+
+/// The id and the result of such an answer.
+fn plain_parts(line: &[u8]) -> Option<(&str, &str)> {
     let rest = line.strip_prefix(br#"{"jsonrpc":"2.0","id":"#)?;
     let digits = rest.iter().position(|byte| !byte.is_ascii_digit())?;
     let (id, rest) = rest.split_at(digits);
@@ -158,7 +173,7 @@ fn plain_result(line: &[u8]) -> Option<Message<'_>> {
     let result = plain_value(value).or_else(general)?;
     // 0 is a number, 07 is none.
     let id = std::str::from_utf8(id).ok().filter(|&id| id == "0" || id.starts_with(|first| first > '0'))?;
-    Some(Message::Answer { id: Some(id), outcome: Outcome::Result(result) })
+    Some((id, result))
 }
 
 impl<'a> Message<'a> {
@@ -168,10 +183,10 @@ impl<'a> Message<'a> {
             (Some(method), Some(id), _, _) => Some(Message::Request { id, method, params }),
             (Some(method), None, _, _) => Some(Message::Notification { method, params }),
             (None, id, _, Some(error)) => {
-                Some(Message::Answer { id: id.map(RawValue::get), outcome: Outcome::Error(error.get()) })
+                Some(Message::Answer { id: id.map(RawValue::get), outcome: Outcome::Error(error.get().into()) })
             }
             (None, id, Some(result), None) => {
-                Some(Message::Answer { id: id.map(RawValue::get), outcome: Outcome::Result(result.get()) })
+                Some(Message::Answer { id: id.map(RawValue::get), outcome: Outcome::Result(result.get().into()) })
             }
             (None, _, None, None) => None,
         }

@@ -9,7 +9,7 @@ pub mod mcp;
 mod message;
 
 pub use decode::{LineDecoder, TooLong};
-pub use message::{Line, Message, Outcome, ReadyParams, ShelfPlace};
+pub use message::{Line, Message, Outcome, ReadyParams, ShelfPlace, owned_result};
 
 /// JSON-RPC: the text is no JSON.
 pub const PARSE_ERROR: i64 = -32700;

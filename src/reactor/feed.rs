@@ -16,6 +16,9 @@ use std::os::fd::OwnedFd;
 /// Jobs handed in during a turn: signals and answers are looked at in between.
 const JOBS_PER_TURN: usize = 2048;
 
+/// Bytes taken in during a turn: a huge job must not keep the workers from being written to and read from.
+const BYTES_PER_TURN: usize = 1 << 20;
+
 /// Where the list stands.
 #[derive(Debug)]
 enum State {
@@ -115,8 +118,9 @@ impl Feed {
     /// Hands in jobs as long as the core wants some and some are there.
     pub(super) fn pump(&mut self, pool: &mut Pool, now: Now) {
         self.starved = false;
+        let mut bytes = 0;
         for _ in 0..JOBS_PER_TURN {
-            if matches!(self.state, State::Closed) || !pool.wants_job() {
+            if matches!(self.state, State::Closed) || !pool.wants_job() || bytes >= BYTES_PER_TURN {
                 return;
             }
             match self.arguments.pop_front().or_else(|| self.reader.next()) {
@@ -125,44 +129,46 @@ impl Feed {
                     pool.handle(now, event);
                 }
                 Some(Entry::Invalid(invalid)) => pool.handle(now, Event::JobInvalid(invalid)),
-                None => {
-                    if !self.read_on(pool, now) {
+                None => match self.read_on(pool, now) {
+                    Some(more) => bytes += more,
+                    None => {
                         self.starved = true;
                         return;
                     }
-                }
+                },
             }
         }
     }
 
-    /// Takes in the next chunk; whether that may have brought jobs.
-    fn read_on(&mut self, pool: &mut Pool, now: Now) -> bool {
+    /// Takes in the next chunk. How many bytes it has, if that may have brought jobs.
+    fn read_on(&mut self, pool: &mut Pool, now: Now) -> Option<usize> {
         match &mut self.state {
             State::Reading(input) => match input.try_next() {
                 InputEvent::Chunk(chunk) => {
+                    let bytes = chunk.len();
                     self.reader.push(&chunk);
                     input.give_back(chunk);
-                    true
+                    Some(bytes)
                 }
                 InputEvent::End => {
                     self.reader.finish(End::Complete);
                     self.state = State::Ended(None);
-                    true
+                    Some(0)
                 }
                 InputEvent::Failed(why) => {
                     self.reader.finish(End::Torn);
                     self.state = State::Ended(Some(why));
-                    true
+                    Some(0)
                 }
-                InputEvent::Nothing => false,
+                InputEvent::Nothing => None,
             },
             State::Ended(error) => {
                 let error = error.take();
                 self.state = State::Closed;
                 pool.handle(now, Event::InputClosed { error });
-                false
+                None
             }
-            State::Closed => false,
+            State::Closed => None,
         }
     }
 

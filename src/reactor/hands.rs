@@ -306,9 +306,10 @@ impl Shell for Hands {
             Action::SendGuest { guest, bytes } => self.guests.send(guest, &bytes),
             Action::DropGuest { guest } => self.guests.remove(guest, &self.poller),
             Action::Emit(record) => {
-                self.hub.record(&record);
+                let number = record.number;
+                self.hub.take(record);
                 if let Some(keeper) = &mut self.keeper {
-                    keeper.ended(record.number);
+                    keeper.ended(number);
                 }
             }
             Action::DropInput => self.input_dropped = true,

@@ -14,6 +14,7 @@ use super::{Stderr, Surroundings, running, summary};
 use crate::config::{Format, Output, When};
 use crate::edge::Way;
 use crate::exit::ExitCode;
+use crate::json::{Json, LARGE_BYTES};
 use crate::pool::{Joined, Notice, Running, Stats};
 use crate::record::{Record, Status};
 use crate::time::Time;
@@ -70,13 +71,29 @@ impl Hub {
     }
 
     /// Takes the record of a job that has ended. A file that it names is opened before this returns.
-    pub fn record(&mut self, record: &Record) {
+    pub fn take(&mut self, mut record: Record) {
+        let large = |result: &mut Json| self.format == Format::Json && result.len() >= LARGE_BYTES;
+        if record.result.as_mut().is_some_and(large) {
+            self.keep(&record);
+            let result = record.result.take().expect("it was just looked at");
+            self.records.write_around(&record, result, self.streams.stdout());
+        } else {
+            self.record(&record);
+        }
+    }
+
+    fn keep(&mut self, record: &Record) {
         if let Some(rows) = &mut self.rows {
             rows.push(record);
         }
         if let Some(joblog) = &mut self.joblog {
             joblog.push(record);
         }
+    }
+
+    /// The same as [`Hub::take`] with a record that somebody else needs as well.
+    pub fn record(&mut self, record: &Record) {
+        self.keep(record);
         match self.format {
             Format::Text => self.text.record(record, &mut self.failures, &mut self.streams),
             Format::Json => {

@@ -1,6 +1,7 @@
 //! The record as one line of JSON: the line of `--json`, the row of the journal. Owns the order of its members
 //! and their spelling (`docs/record.schema.json`); passes the worker's JSON through as the bytes it is.
 
+use super::sink::Sink;
 use crate::job::UserId;
 use crate::json::Json;
 use crate::record::{Printed, Record};
@@ -36,12 +37,23 @@ impl RecordWriter {
         out.reserve(
             FRAME_BYTES + values.iter().map(|raw| raw.as_ref().map_or(0, |raw| raw.get().len())).sum::<usize>(),
         );
-        out.extend_from_slice(b"{\"id\":");
-        push_id(&record.id, out);
-        out.extend_from_slice(b",\"status\":\"");
-        out.extend_from_slice(record.status.as_str().as_bytes());
-        out.push(b'"');
+        push_head(record, out);
         push_raw(b",\"result\":", record.result.as_ref(), out);
+        self.push_tail(record, out);
+    }
+
+    /// The same for a record whose result was taken out of it because it is large: its memory is handed on.
+    pub(super) fn write_around(&mut self, record: &Record, result: Json, sink: &mut Sink) {
+        push_head(record, sink.bytes());
+        sink.bytes().extend_from_slice(b",\"result\":");
+        let mut result = result.into_bytes();
+        make_one_line(&mut result);
+        sink.piece(result);
+        self.push_tail(record, sink.bytes());
+    }
+
+    /// What follows the result.
+    fn push_tail(&mut self, record: &Record, out: &mut Vec<u8>) {
         push_raw(b",\"error\":", record.error.as_ref(), out);
         if record.stdout.is_some() || record.stderr.is_some() {
             push_printed(record, out);
@@ -87,6 +99,15 @@ impl RecordWriter {
         }
         out.push(b'"');
     }
+}
+
+/// What comes before the result.
+fn push_head(record: &Record, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"{\"id\":");
+    push_id(&record.id, out);
+    out.extend_from_slice(b",\"status\":\"");
+    out.extend_from_slice(record.status.as_str().as_bytes());
+    out.push(b'"');
 }
 
 /// Appends the id as it is in a record.
@@ -162,8 +183,12 @@ fn push_raw(name: &[u8], value: Option<&Json>, out: &mut Vec<u8>) {
 fn push_one_line(json: &[u8], out: &mut Vec<u8>) {
     let start = out.len();
     out.extend_from_slice(json);
+    make_one_line(&mut out[start..]);
+}
+
+fn make_one_line(json: &mut [u8]) {
     if memchr::memchr2(b'\n', b'\r', json).is_some() {
-        out[start..].iter_mut().filter(|byte| matches!(byte, b'\n' | b'\r')).for_each(|byte| *byte = b' ');
+        json.iter_mut().filter(|byte| matches!(byte, b'\n' | b'\r')).for_each(|byte| *byte = b' ');
     }
 }
 

@@ -31,7 +31,14 @@ impl Sink {
         self.is_line_start = false;
     }
 
-    /// The same, with `prefix` in front of each line.
+    /// Appends bytes, some at least, in the memory they are in.
+    pub(super) fn piece(&mut self, bytes: Vec<u8>) {
+        self.close_bytes();
+        self.is_line_start = bytes.last() == Some(&b'\n');
+        self.ready.push(Piece::Bytes(bytes));
+    }
+
+    /// A file with `prefix` in front of each of its lines.
     pub(super) fn lines(&mut self, file: File, length: u64, prefix: &[u8]) {
         self.close_bytes();
         self.ready.push(Piece::Lines { file, length, prefix: prefix.into() });

@@ -109,6 +109,9 @@ impl Pool {
             let newline = worker.outgoing.pop();
             debug_assert_eq!(newline, Some(b'\n'), "a request is a line");
         }
+        if worker.flights.open() == 0 {
+            worker.last_progress = self.now.time;
+        }
         let pushed = worker.flights.push(key);
         debug_assert_eq!(pushed, wire_id);
         worker.flights.get_mut(wire_id).expect("just pushed").end_offset = worker.sent + worker.outgoing.len() as u64;
@@ -136,9 +139,6 @@ impl Pool {
     pub(super) fn begin_flights(&mut self, id: WorkerId) {
         let worker = &mut self.workers[id.index()];
         while let Some(wire_id) = worker.flights.begin_next(worker.concurrency, self.now) {
-            if worker.flights.begun() == 1 {
-                worker.last_progress = self.now.time;
-            }
             let flight = worker.flights.get_mut(wire_id).expect("just begun");
             // Where the run is being stopped, a request can be given up before its turn comes.
             let Some(job) = flight.job else { continue };

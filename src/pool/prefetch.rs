@@ -3,9 +3,12 @@
 
 use std::time::Duration;
 
-/// How much expected work may wait in a worker's pipe. It covers the way there and back (some 50 µs, more on a busy
-/// machine) many times over, and is what a job can lose at most by standing in the wrong line.
-const AHEAD: Duration = Duration::from_millis(1);
+/// How much expected work may wait in a worker's pipe. It covers the way there and back and the times in which a busy
+/// machine runs somebody else, and is what a job can lose at most by standing in the wrong line.
+const AHEAD: Duration = Duration::from_millis(4);
+
+/// From this mean on no job is sent ahead: it would gain nothing that could be measured.
+const LONG: Duration = Duration::from_millis(1);
 
 /// Most jobs sent ahead, however short they are: some batches. More were no faster, and what waits should fit into caches.
 pub(super) const DEPTH_MAX: usize = 384;
@@ -14,36 +17,51 @@ pub(super) const DEPTH_MAX: usize = 384;
 /// no more than [`Prefetch::patience`], while the way there and back is some percent of jobs this short.
 const ONE_AHEAD: Duration = Duration::from_millis(5);
 
-/// Running mean of how long a worker needs for a job, and the depth that follows from it.
+/// Each look at a worker counts for one part in so many: a moment in which the machine ran somebody else is no pace.
+const MEMORY: u64 = 16;
+
+/// Parts of a job that are counted, so that little is lost by rounding.
+const PARTS: u64 = 1024;
+
+/// How long a worker needs for a job, of late, and the depth that follows from it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Prefetch {
-    /// Mean nanoseconds a job; `None` before the first.
-    mean: Option<u64>,
+    /// Nanoseconds, older ones counted for less.
+    span: u64,
+    /// Parts of the jobs answered in them.
+    parts: u64,
 }
 
 impl Prefetch {
     /// `jobs` were answered in `span`.
     pub(super) fn observe(&mut self, jobs: u64, span: Duration) {
-        let sample = u64::try_from(span.as_nanos()).unwrap_or(u64::MAX) / jobs.max(1);
-        self.mean = Some(match self.mean {
-            None => sample,
-            // Growing is believed faster than shrinking: a line that is too long costs more than one too short.
-            Some(mean) if sample > mean => mean + (sample - mean) / 2,
-            Some(mean) => mean - (mean - sample) / 8,
-        });
+        let span = u64::try_from(span.as_nanos()).unwrap_or(u64::MAX / 2);
+        let parts = jobs.saturating_mul(PARTS);
+        // One long job is enough to become careful.
+        let is_long = span / jobs.max(1) >= LONG.as_nanos() as u64;
+        let kept = |sum: u64| if is_long { 0 } else { sum - sum / MEMORY };
+        self.span = kept(self.span).saturating_add(span);
+        self.parts = kept(self.parts).saturating_add(parts);
+    }
+
+    /// Mean nanoseconds a job; `None` before the first.
+    fn mean(&self) -> Option<u64> {
+        (self.parts > 0).then(|| (u128::from(self.span) * u128::from(PARTS) / u128::from(self.parts)) as u64)
     }
 
     /// Jobs to send ahead of those that run. `gives_back`: the worker hears a recall at any moment.
     pub(super) fn depth(&self, gives_back: bool) -> usize {
-        let Some(mean) = self.mean else { return 0 };
+        let Some(mean) = self.mean() else { return 0 };
+        if mean >= LONG.as_nanos() as u64 {
+            return usize::from(gives_back && mean <= ONE_AHEAD.as_nanos() as u64);
+        }
         let ahead = AHEAD.as_nanos() as u64;
-        let depth = usize::try_from(ahead / mean.max(1)).unwrap_or(DEPTH_MAX).min(DEPTH_MAX);
-        depth.max(usize::from(gives_back && mean <= ONE_AHEAD.as_nanos() as u64))
+        usize::try_from(ahead / mean.max(1)).unwrap_or(DEPTH_MAX).min(DEPTH_MAX)
     }
 
     /// After how long a running job is so much longer than usual that its followers should not wait for it.
     pub(super) fn patience(&self) -> Duration {
-        AHEAD.max(Duration::from_nanos(self.mean.unwrap_or(0)).saturating_mul(4)) * 2
+        (LONG * 2).max(Duration::from_nanos(self.mean().unwrap_or(0).saturating_mul(8)))
     }
 }
 
@@ -64,7 +82,7 @@ mod tests {
         for _ in 0..200 {
             prefetch.observe(1, Duration::from_micros(100));
         }
-        assert!((9..=10).contains(&prefetch.depth(false)), "{}", prefetch.depth(false));
+        assert!((39..=40).contains(&prefetch.depth(false)), "{}", prefetch.depth(false));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Which job is next: order, needs, priorities, retries, limits.
 
 use crate::script::{Script, id, seconds};
+use std::time::Duration;
 use supervisor::config::{Failures, Halt};
 use supervisor::exit::ExitCode;
 use supervisor::job::JobOptions;
@@ -270,4 +271,22 @@ fn a_list_that_breaks_off_runs_what_was_read() {
     t.worker(1).answers("a1");
     t.record("a1", Status::Ok);
     t.ends(ExitCode::BadInput);
+}
+
+#[test]
+fn as_many_are_sent_ahead_as_their_time_allows_however_many_were_sent_so() {
+    let names: Vec<String> = (1..=40).map(|number| format!("a{number}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut t = Script::running(|_| {}, &names);
+    t.worker(1).gets(&["a1"]);
+    for at in 0..names.len() {
+        t.passes(Duration::from_micros(900));
+        t.worker(1).answers(names[at]);
+        t.record(names[at], Status::Ok);
+        // Four milliseconds of work are ahead: four jobs, and the one that runs.
+        let sent = if at == 0 { 1..6 } else { at + 5..at + 6 };
+        let sent = sent.start.min(names.len())..sent.end.min(names.len());
+        t.worker(1).gets(&names[sent]);
+    }
+    t.ends(ExitCode::Success);
 }

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import subprocess
 import sys
 import unittest
 
@@ -503,6 +504,25 @@ class Starting(PythonTest):
         self.assertEqual(w.result("f"), ["pkg.mod", here, 6, 1])
         self.file("signal.py", "def f(): return __name__\n")
         self.assertEqual(self.start_spec("signal.py:f").result("f"), "user_signal")
+        os.remove(os.path.join(self.dir, "signal.py"))
+
+    def test_what_is_imported_late_is_the_librarys_and_never_the_users(self):
+        for name in ("json", "traceback", "tokenize", "enum"):
+            self.file(name + ".py", "raise RuntimeError('not the library')\n")
+            w = self.start("def f(x): return 1 / x")
+            self.assertIn("division", w.error("f", 0)["message"])
+            self.assertIn("return 1 / x", w.error("f", 0)["data"]["traceback"])
+            w.write(b' {"jsonrpc":"2.0","id":7,"method":"f","params":[1] } \n')
+            self.assertEqual(w.answer(7)["result"], 1)
+            os.remove(os.path.join(self.dir, name + ".py"))
+
+    def test_what_is_long_to_import_is_not_imported_for_a_plain_job(self):
+        bare = subprocess.run([sys.executable, "-c", "import sys; print(*sys.modules)"], stdout=subprocess.PIPE, text=True)
+        w = self.start("import sys\ndef f(*_): return [1, 0.5, None, 'text', list(sys.modules)]")
+        *plain, modules = w.result("f", {"a": [1, None]})
+        self.assertEqual(plain, [1, 0.5, None, "text"])
+        late = {"json", "re", "enum", "signal", "traceback", "importlib.util"} - set(bare.stdout.split())
+        self.assertEqual(late & set(modules), set())
 
 
 class Concurrency(PythonTest):

@@ -73,7 +73,7 @@ class Channel:
         try:
             data = text.encode()
         except UnicodeEncodeError:  # a lone surrogate inside a string: only an escape can carry it
-            data = to_ascii_json(json.loads(text)).encode() + b"\n"
+            data = to_ascii_json(value_of(text)).encode() + b"\n"
         with self.writing:
             self.shelf.put(data)
 

@@ -9,7 +9,8 @@ def _shorten(text, most):
 
 
 def _is_ours(filename):
-    return filename in OURS or filename.startswith("<frozen importlib")
+    """Whether frames of this file tell a user nothing."""
+    return filename == SHIM or filename.startswith("<frozen importlib")
 
 
 def describe(error):
@@ -24,6 +25,8 @@ def describe(error):
     while frames is not None and _is_ours(frames.tb_frame.f_code.co_filename):
         frames = frames.tb_next
     try:
+        import traceback
+
         lines = traceback.format_exception(type(error), error.with_traceback(frames), frames)
         trace = _shorten("".join(lines), MAX_TRACEBACK)
     except BaseException as second:
@@ -74,6 +77,8 @@ def _cancelled(error=None):
 
 def stack_of(frame):
     """The stack of a frame, oldest call first, from the user's first frame on; empty when there is none."""
+    import traceback
+
     stack = traceback.extract_stack(frame)
     while stack and _is_ours(stack[-1].filename):  # waiting inside a lock of ours: its caller is the place
         stack.pop()

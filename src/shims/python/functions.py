@@ -88,11 +88,10 @@ def split_spec(spec):
 
 def load(place):
     """Imports the user's module; `sys.argv` is what a program started with it would see."""
-    import importlib.util
-
     sys.argv[:] = [place]
     if not _is_file(place):
-        module = importlib.import_module(place)
+        __import__(place)
+        module = sys.modules[place]
         sys.argv[:] = [getattr(module, "__file__", None) or place]
         return module
     path = os.path.abspath(place)
@@ -101,10 +100,10 @@ def load(place):
     name = os.path.splitext(os.path.basename(path))[0]
     if name in sys.modules:  # what the interpreter has loaded under that name stays what it is
         name = "user_" + name
-    spec = importlib.util.spec_from_file_location(name, path)
+    spec = import_files.spec_from_file_location(name, path)
     if spec is None:
         raise ImportError("%s is no Python file" % place)
-    module = importlib.util.module_from_spec(spec)
+    module = import_core.module_from_spec(spec)
     sys.modules[name] = module
     spec.loader.exec_module(module)
     return module

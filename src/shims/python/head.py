@@ -56,24 +56,35 @@ import collections
 import contextvars
 import faulthandler
 import fcntl
-import importlib
 import io
 import itertools
-import json
-import json.encoder
-import json.scanner
 import mmap
 import os
 import select
-import signal
 import threading
 import time
-import traceback
 import types
+
+try:
+    import _signal as signal  # without the enumerations around it, which take longer to make than all the rest of it
+except ImportError:
+    import signal
+
+try:
+    import _frozen_importlib as import_core  # what `importlib` is made of, and there already
+    import _frozen_importlib_external as import_files
+except ImportError:
+    from importlib import _bootstrap as import_core, _bootstrap_external as import_files
+
+# Needed rarely, or only in part, and long to import: whoever needs one imports it then. `_prepare_path` sees to it that it
+# is the library's.
+LATE = (
+    *("json", "re", "enum", "signal", "traceback", "linecache", "tokenize", "textwrap", "contextlib", "copyreg"),
+    *("importlib", "warnings"),
+)
 
 PROTOCOL = 1
 SHIM = __spv_file__ if "__spv_file__" in globals() else __file__  # noqa: F821 (set by the loader)
-OURS = (SHIM, getattr(importlib, "__file__", None))  # files whose frames tell a user nothing
 STRETCH = 0.0003  # seconds of work whose answers leave together
 STRETCH_MAX = 256  # and at most so many jobs
 WATCH_AFTER = 0.02  # seconds after which a running job is watched

@@ -4,7 +4,11 @@
 def _prepare_path(place):
     """Puts the directory in front of the search path in which a user expects imports to be looked for."""
     if not getattr(sys.flags, "safe_path", False):
-        sys.path.insert(0, os.path.dirname(os.path.realpath(place)) if _is_file(place) else os.getcwd())
+        folder = os.path.dirname(os.path.realpath(place)) if _is_file(place) else os.getcwd()
+        if any(os.path.exists(os.path.join(folder, name + end)) for name in LATE for end in ("", ".py")):
+            for name in LATE:  # the user's json.py must not become ours
+                __import__(name)
+        sys.path.insert(0, folder)
 
 
 def _is_file(place):

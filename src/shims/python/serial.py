@@ -295,6 +295,8 @@ def _after(seconds, action):
 
 def _task_stack(task, thread):
     """Where a coroutine waits, or where it holds the event loop up."""
+    import traceback
+
     chain, awaited = [], task.get_coro()
     while awaited is not None:
         frame = getattr(awaited, "cr_frame", None) or getattr(awaited, "gi_frame", None)

@@ -313,8 +313,6 @@ def _worker():
 
 def _offer_module():
     """Makes `import supervisor` work, unless a module of that name is installed; `supervisor_client` always does."""
-    import importlib.util
-
     module = types.ModuleType("supervisor", "Shared state between the workers of supervisor.")
     names = "Lock RLock Semaphore Event Barrier Value Queue Error Deadlock BrokenBarrier progress log job_id".split()
     for name in names:
@@ -322,7 +320,7 @@ def _offer_module():
     module.__all__ = names
     sys.modules["supervisor_client"] = module
     try:
-        taken = importlib.util.find_spec("supervisor") is not None
+        taken = import_core._find_spec("supervisor", None) is not None
     except (ImportError, ValueError):
         taken = False
     if not taken:

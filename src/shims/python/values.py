@@ -37,22 +37,63 @@ def _kind_name(kind):
     return kind.__qualname__ if kind.__module__ == "builtins" else "%s.%s" % (kind.__module__, kind.__qualname__)
 
 
-_options = {"allow_nan": False, "separators": (",", ":"), "default": _unusual}
-to_json = json.JSONEncoder(ensure_ascii=False, **_options).encode
-to_ascii_json = json.JSONEncoder(ensure_ascii=True, **_options).encode
-quote = json.encoder.encode_basestring
-_scan = json.scanner.make_scanner(json.JSONDecoder())
+def _by_library():
+    """What `json` offers: (for any text, for ASCII alone, for a string, for the front of a text)."""
+    import json
+    import json.encoder
+    import json.scanner
+
+    options = {"allow_nan": False, "separators": (",", ":"), "default": _unusual}
+    encode, encode_ascii = (json.JSONEncoder(ensure_ascii=ascii, **options).encode for ascii in (False, True))
+    return encode, encode_ascii, json.encoder.encode_basestring, json.scanner.make_scanner(json.JSONDecoder())
+
+
+def _by_hand():
+    """The same from the C functions that `json` calls: importing it takes a quarter of the start, and not for these."""
+    import _json
+
+    class Settings:
+        strict, object_hook, object_pairs_hook, parse_float, parse_int = True, None, None, float, int
+        parse_constant = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}.__getitem__
+
+    def encoder(quoted):
+        def encode(value):
+            if isinstance(value, str):
+                return quoted(value)
+            return "".join(_json.make_encoder({}, _unusual, quoted, None, ":", ",", False, False, False)(value, 0))
+
+        return encode
+
+    quoted, scan = _json.encode_basestring, _json.make_scanner(Settings())
+    made = encoder(quoted), encoder(_json.encode_basestring_ascii), quoted, scan
+    text = '{"a":[1,-2.5,null,true,"\u00e9\\n",{}]}'
+    value = {"a": [1, -2.5, None, True, "\u00e9\n", {}]}
+    if made[0](value) != text or made[1](value) != text.replace("\u00e9", "\\u00e9") or scan(text, 0) != (value, len(text)):
+        raise ImportError("these functions are others than those known here")
+    return made
+
+
+try:
+    to_json, to_ascii_json, quote, _scan = _by_library() if "json" in sys.modules else _by_hand()
+except Exception:  # another Python, or another release of it
+    to_json, to_ascii_json, quote, _scan = _by_library()
 
 
 def from_json(line):
     """The value of one line. Raises ValueError (which includes UnicodeDecodeError)."""
-    text = line.decode()
+    return value_of(line.decode())
+
+
+def value_of(text):
+    """The value that JSON text stands for. Raises ValueError."""
     try:
         value, end = _scan(text, 0)
         if end == len(text):
             return value
     except StopIteration:
         pass
+    import json
+
     return json.loads(text)
 
 

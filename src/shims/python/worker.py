@@ -84,9 +84,10 @@ class Worker:
 
     def stuck(self, job, trace, interruptible):
         """A cancelled job that still runs: its record gets the place, before the worker is killed."""
+        # At the end it would tell the same again, less readably; and where threads run on meanwhile, it may fall over them.
+        faulthandler.unregister(signal.SIGTERM)
         self.channel.deliver()
         self.channel.notify("stuck", {"id": job, "interruptible": interruptible, "traceback": trace})
-        faulthandler.unregister(signal.SIGTERM)  # it would tell the same again, less readably
 
 
 class Waiter:

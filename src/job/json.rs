@@ -3,12 +3,12 @@
 //! Members are collected as text first and understood after, so that parameters are never built as values and every fault
 //! knows its place.
 
-use super::members::{Collect, Member, Members, mask};
+use super::members::{Member, Members, mask};
 use super::model::{Argument, Call, Command, FunctionCall, JobOptions, UserId};
 use super::units;
-use crate::json::{Json, Plain, cut_out, part_of};
+use crate::json::{Json, cut_out, part_of, plain_value};
 use serde::Deserialize;
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
+use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::fmt;
@@ -38,10 +38,7 @@ pub(super) struct Fault {
 
 /// Reads one job.
 pub(super) fn parse(bytes: &[u8]) -> Result<Parsed, Fault> {
-    match plain_call(bytes) {
-        Some(parsed) => Ok(parsed),
-        None => parse_any(bytes, |method, params| FunctionCall::of_text(method, &params)),
-    }
+    parse_any(bytes, |method, params| FunctionCall::of_text(method, &params))
 }
 
 /// Reads one large job; a function's parameters take over the memory of the text. The text comes back with a fault.
@@ -68,51 +65,6 @@ pub(super) fn parse_large(text: Vec<u8>) -> Result<Parsed, (Fault, Vec<u8>)> {
 trait Make<'a>: FnOnce(Option<&str>, Cow<'a, str>) -> FunctionCall {}
 impl<'a, F: FnOnce(Option<&str>, Cow<'a, str>) -> FunctionCall> Make<'a> for F {}
 
-/// How deep the parameters of a plain call may be nested.
-const PLAIN_DEPTH: u32 = 6;
-
-/// A call with nothing but plain `method`, `params` and `id`, or just parameters: what most calls are, told without the
-/// general way, which costs four times as much. `None` says nothing.
-fn plain_call(bytes: &[u8]) -> Option<Parsed> {
-    let mut plain = Plain::new(bytes)?;
-    let (mut id, mut method, mut params) = (None, None, None);
-    if bytes.first() == Some(&b'[') {
-        params = Some(plain.value(PLAIN_DEPTH)?);
-    } else {
-        plain.pass(b'{')?;
-        loop {
-            plain.blanks();
-            let name = plain.string()?;
-            plain.colon()?;
-            let member = match name {
-                "method" => &mut method,
-                "params" => &mut params,
-                "id" => &mut id,
-                _ => return None,
-            };
-            if member.replace(plain.value(PLAIN_DEPTH)?).is_some() {
-                return None;
-            }
-            plain.blanks();
-            if plain.pass(b'}').is_some() {
-                break;
-            }
-            plain.pass(b',')?;
-        }
-    }
-    let (is_name, is_id) = (|name: &str| name.len() > 2 && name.starts_with('"'), |id: &str| !id.starts_with(NO_ID));
-    let params = params.filter(|params| params.starts_with(['[', '{']))?;
-    if !plain.is_over() || !method.is_none_or(is_name) || !id.is_none_or(is_id) {
-        return None;
-    }
-    let method = method.map(|name| &name[1..name.len() - 1]);
-    let call = Call::Function(FunctionCall::of_text(method, params));
-    Some(Parsed { id: id.map(|id| UserId::Json(id.into())), call, options: None })
-}
-
-/// How a value begins that cannot be an id.
-const NO_ID: [char; 5] = ['[', '{', 't', 'f', 'n'];
-
 fn parse_any<'a>(bytes: &'a [u8], make: impl Make<'a>) -> Result<Parsed, Fault> {
     let text = std::str::from_utf8(bytes).map_err(|error| Fault {
         offset: error.valid_up_to(),
@@ -123,7 +75,9 @@ fn parse_any<'a>(bytes: &'a [u8], make: impl Make<'a>) -> Result<Parsed, Fault> 
     match bytes.get(start) {
         Some(b'{') => object(text, make),
         Some(b'[') => {
-            let params: &RawValue = serde_json::from_str(text).map_err(|error| from_serde(text, &error, None))?;
+            let general =
+                || serde_json::from_str(text).map(RawValue::get).map_err(|error| from_serde(text, &error, None));
+            let params = plain_value(text).map_or_else(general, Ok)?;
             Ok(Parsed { id: None, call: Call::Function(make(None, one_line(params))), options: None })
         }
         _ => Err(Fault {
@@ -136,8 +90,7 @@ fn parse_any<'a>(bytes: &'a [u8], make: impl Make<'a>) -> Result<Parsed, Fault> 
 
 fn object<'a>(text: &'a str, make: impl Make<'a>) -> Result<Parsed, Fault> {
     let mut members = Members::default();
-    let mut source = serde_json::Deserializer::from_str(text);
-    let collected = Collect(&mut members).deserialize(&mut source).and_then(|()| source.end());
+    let collected = members.collect(text);
     let id = members.get(Member::Id).map(user_id).transpose();
     if let Err(error) = collected {
         return Err(from_serde(text, &error, id.ok().flatten()));
@@ -151,24 +104,24 @@ fn object<'a>(text: &'a str, make: impl Make<'a>) -> Result<Parsed, Fault> {
 
 /// A value that cannot be what its member must be.
 struct Wrong<'a> {
-    at: Option<&'a RawValue>,
+    at: Option<&'a str>,
     message: String,
 }
 
 impl<'a> Wrong<'a> {
     #[cold]
-    fn new(at: &'a RawValue, message: impl Into<String>) -> Self {
+    fn new(at: &'a str, message: impl Into<String>) -> Self {
         Wrong { at: Some(at), message: message.into() }
     }
 
     #[cold]
-    fn member(at: &'a RawValue, member: Member, must_be: &str) -> Self {
+    fn member(at: &'a str, member: Member, must_be: &str) -> Self {
         Wrong::new(at, format!("\"{}\" must be {must_be}", member.name()))
     }
 
     fn into_fault(self, text: &str, id: Option<UserId>) -> Fault {
         // The value is a part of the text, so its address says where it stands.
-        let offset = self.at.map_or(0, |at| (at.get().as_ptr() as usize).saturating_sub(text.as_ptr() as usize));
+        let offset = self.at.map_or(0, |at| (at.as_ptr() as usize).saturating_sub(text.as_ptr() as usize));
         Fault { offset: offset.min(text.len()), message: self.message, id }
     }
 }
@@ -189,9 +142,9 @@ fn from_serde(text: &str, error: &serde_json::Error, id: Option<UserId>) -> Faul
     Fault { offset: (line_start + error.column().saturating_sub(1)).min(text.len()), message, id }
 }
 
-fn user_id(raw: &RawValue) -> Result<UserId, Wrong<'_>> {
-    match raw.get().as_bytes()[0] {
-        b'"' | b'-' | b'0'..=b'9' => Ok(UserId::Json(raw.get().into())),
+fn user_id(raw: &str) -> Result<UserId, Wrong<'_>> {
+    match raw.as_bytes()[0] {
+        b'"' | b'-' | b'0'..=b'9' => Ok(UserId::Json(raw.into())),
         _ => Err(Wrong::member(raw, Member::Id, "a string or a number")),
     }
 }
@@ -199,7 +152,7 @@ fn user_id(raw: &RawValue) -> Result<UserId, Wrong<'_>> {
 const OF_COMMANDS: u32 = mask(&[Member::Cwd, Member::Env, Member::Stdin]);
 
 fn call<'a>(members: &Members<'a>, make: impl Make<'a>) -> Result<Call, Wrong<'a>> {
-    if let Some(version) = members.get(Member::JsonRpc).filter(|version| version.get() != "\"2.0\"") {
+    if let Some(version) = members.get(Member::JsonRpc).filter(|&version| version != "\"2.0\"") {
         return Err(Wrong::member(version, Member::JsonRpc, "\"2.0\""));
     }
     let (method, params) = (members.get(Member::Method), members.get(Member::Params));
@@ -223,15 +176,15 @@ fn call<'a>(members: &Members<'a>, make: impl Make<'a>) -> Result<Call, Wrong<'a
     }
 }
 
-fn method_name(raw: &RawValue) -> Result<Cow<'_, str>, Wrong<'_>> {
+fn method_name(raw: &str) -> Result<Cow<'_, str>, Wrong<'_>> {
     match string(raw) {
         Some(name) if !name.is_empty() => Ok(name),
         _ => Err(Wrong::member(raw, Member::Method, "a function's name, a string")),
     }
 }
 
-fn parameters(raw: Option<&RawValue>) -> Result<Cow<'_, str>, Wrong<'_>> {
-    match raw.map(|raw| (raw, raw.get().as_bytes()[0])) {
+fn parameters(raw: Option<&str>) -> Result<Cow<'_, str>, Wrong<'_>> {
+    match raw.map(|raw| (raw, raw.as_bytes()[0])) {
         None => Ok("[]".into()),
         Some((raw, b'[' | b'{')) => Ok(one_line(raw)),
         Some((raw, _)) => Err(Wrong::member(raw, Member::Params, "an array or an object")),
@@ -239,14 +192,14 @@ fn parameters(raw: Option<&RawValue>) -> Result<Cow<'_, str>, Wrong<'_>> {
 }
 
 /// The same value without line ends, because a request is one line. They can only stand between tokens.
-fn one_line(raw: &RawValue) -> Cow<'_, str> {
-    match memchr::memchr2(b'\n', b'\r', raw.get().as_bytes()) {
-        None => raw.get().into(),
-        Some(_) => raw.get().replace(['\n', '\r'], " ").into(),
+fn one_line(raw: &str) -> Cow<'_, str> {
+    match memchr::memchr2(b'\n', b'\r', raw.as_bytes()) {
+        None => raw.into(),
+        Some(_) => raw.replace(['\n', '\r'], " ").into(),
     }
 }
 
-fn command<'a>(raw: &'a RawValue, members: &Members<'a>) -> Result<Command, Wrong<'a>> {
+fn command<'a>(raw: &'a str, members: &Members<'a>) -> Result<Command, Wrong<'a>> {
     Ok(Command {
         argument: argument(raw)?,
         cwd: members.get(Member::Cwd).map(|raw| plain_text(raw, Member::Cwd)).transpose()?,
@@ -258,13 +211,12 @@ fn command<'a>(raw: &'a RawValue, members: &Members<'a>) -> Result<Command, Wron
     })
 }
 
-fn argument(raw: &RawValue) -> Result<Argument, Wrong<'_>> {
+fn argument(raw: &str) -> Result<Argument, Wrong<'_>> {
     const MUST_BE: &str = "a string for the shell or an array of strings, the program first";
-    if raw.get().starts_with('"') {
+    if raw.starts_with('"') {
         return Ok(Argument::Shell(plain_text(raw, Member::Command)?.into_bytes().into()));
     }
-    let words: Vec<&RawValue> =
-        serde_json::from_str(raw.get()).map_err(|_| Wrong::member(raw, Member::Command, MUST_BE))?;
+    let words = elements(raw, Member::Command, MUST_BE)?;
     if words.is_empty() {
         return Err(Wrong::member(raw, Member::Command, MUST_BE));
     }
@@ -275,12 +227,12 @@ fn argument(raw: &RawValue) -> Result<Argument, Wrong<'_>> {
     Ok(Argument::Argv(words.into_iter().map(word).collect::<Result<_, _>>()?))
 }
 
-fn environment(raw: &RawValue) -> Result<Vec<(String, String)>, Wrong<'_>> {
+fn environment(raw: &str) -> Result<Vec<(String, String)>, Wrong<'_>> {
     const MUST_BE: &str = "an object of strings, the variables to set";
-    let Ok(Pairs(pairs)) = serde_json::from_str(raw.get()) else {
+    let Ok(Pairs(pairs)) = serde_json::from_str(raw) else {
         return Err(Wrong::member(raw, Member::Env, MUST_BE));
     };
-    let variable = |(name, raw): (String, &'_ RawValue)| match string(raw) {
+    let variable = |(name, raw): (String, &'_ RawValue)| match string(raw.get()) {
         Some(value) if !value.contains('\0') => Ok((name, value.into_owned())),
         _ => Err(name),
     };
@@ -295,7 +247,7 @@ fn environment(raw: &RawValue) -> Result<Vec<(String, String)>, Wrong<'_>> {
 }
 
 /// A string that a system call can take: without NUL.
-fn plain_text(raw: &RawValue, member: Member) -> Result<String, Wrong<'_>> {
+fn plain_text(raw: &str, member: Member) -> Result<String, Wrong<'_>> {
     match string(raw) {
         Some(text) if !text.contains('\0') => Ok(text.into_owned()),
         Some(_) => Err(Wrong::new(raw, format!("\"{}\" must not hold a NUL character", member.name()))),
@@ -314,7 +266,7 @@ fn options<'a>(members: &Members<'a>) -> Result<Option<Box<JobOptions>>, Wrong<'
     Ok(Some(Box::new(JobOptions {
         timeout: get(Member::Timeout).map(timeout).transpose()?,
         retries: get(Member::Retries)
-            .map(|raw| raw.get().parse().map_err(|_| Wrong::member(raw, Member::Retries, "a whole number from 0")))
+            .map(|raw| raw.parse().map_err(|_| Wrong::member(raw, Member::Retries, "a whole number from 0")))
             .transpose()?,
         needs: match get(Member::Needs) {
             None => Vec::new(),
@@ -326,7 +278,7 @@ fn options<'a>(members: &Members<'a>) -> Result<Option<Box<JobOptions>>, Wrong<'
         locks: get(Member::Locks).map(|raw| strings(raw, Member::Locks)).transpose()?.unwrap_or_default(),
         priority: match get(Member::Priority) {
             None => 0,
-            Some(raw) => raw.get().parse().map_err(|_| Wrong::member(raw, Member::Priority, "a whole number"))?,
+            Some(raw) => raw.parse().map_err(|_| Wrong::member(raw, Member::Priority, "a whole number"))?,
         },
         tags: match get(Member::Tags) {
             None => None,
@@ -335,10 +287,10 @@ fn options<'a>(members: &Members<'a>) -> Result<Option<Box<JobOptions>>, Wrong<'
     })))
 }
 
-fn timeout(raw: &RawValue) -> Result<Duration, Wrong<'_>> {
+fn timeout(raw: &str) -> Result<Duration, Wrong<'_>> {
     let limit = match string(raw) {
         Some(text) => units::duration(&text),
-        None => raw.get().parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
+        None => raw.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
     };
     match limit {
         Some(Duration::ZERO) => Ok(Duration::MAX),
@@ -347,22 +299,23 @@ fn timeout(raw: &RawValue) -> Result<Duration, Wrong<'_>> {
     }
 }
 
-fn elements<'a>(raw: &'a RawValue, member: Member, must_be: &str) -> Result<Vec<&'a RawValue>, Wrong<'a>> {
-    serde_json::from_str(raw.get()).map_err(|_| Wrong::member(raw, member, must_be))
+fn elements<'a>(raw: &'a str, member: Member, must_be: &str) -> Result<Vec<&'a str>, Wrong<'a>> {
+    let values: Vec<&RawValue> = serde_json::from_str(raw).map_err(|_| Wrong::member(raw, member, must_be))?;
+    Ok(values.into_iter().map(RawValue::get).collect())
 }
 
-fn strings(raw: &RawValue, member: Member) -> Result<Vec<Box<str>>, Wrong<'_>> {
+fn strings(raw: &str, member: Member) -> Result<Vec<Box<str>>, Wrong<'_>> {
     const MUST_BE: &str = "an array of strings";
     let text = |raw| string(raw).map(Box::from).ok_or_else(|| Wrong::member(raw, member, MUST_BE));
     elements(raw, member, MUST_BE)?.into_iter().map(text).collect()
 }
 
 /// The text of a JSON string; nothing when it is no string, or one that is no Unicode (half a surrogate pair).
-fn string(raw: &RawValue) -> Option<Cow<'_, str>> {
-    let inner = raw.get().strip_prefix('"')?.strip_suffix('"')?;
+fn string(raw: &str) -> Option<Cow<'_, str>> {
+    let inner = raw.strip_prefix('"')?.strip_suffix('"')?;
     match memchr::memchr(b'\\', inner.as_bytes()) {
         None => Some(Cow::Borrowed(inner)),
-        Some(_) => serde_json::from_str(raw.get()).ok().map(Cow::Owned),
+        Some(_) => serde_json::from_str(raw).ok().map(Cow::Owned),
     }
 }
 

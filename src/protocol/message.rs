@@ -169,7 +169,8 @@ fn plain_parts(line: &[u8]) -> Option<(&str, &str)> {
     let value = rest.strip_prefix(br#","result":"#)?.strip_suffix(b"}")?;
     // A comma after the value would begin another member; only inside brackets or quotes it is a part of it, and then
     // the value alone is valid JSON.
-    let general = || serde_json::from_slice(value).ok().map(RawValue::get);
+    let value = std::str::from_utf8(value).ok()?;
+    let general = || serde_json::from_str(value).ok().map(RawValue::get);
     let result = plain_value(value).or_else(general)?;
     // 0 is a number, 07 is none.
     let id = std::str::from_utf8(id).ok().filter(|&id| id == "0" || id.starts_with(|first| first > '0'))?;

@@ -45,7 +45,10 @@ impl Pool {
             Ending::Answered(Outcome::Result(result)) if flight.cancel != Some(Cancel::Timeout) => {
                 match self.fault_of_tool(&result) {
                     None => Attempt { status: Status::Ok, result: Some(Json::known(result)), error: None },
-                    Some(message) => failed(Status::Failed, json!({"message": message, "data": result})),
+                    Some(message) => {
+                        let data: Option<Value> = serde_json::from_str(&result).ok();
+                        failed(Status::Failed, json!({"message": message, "data": data}))
+                    }
                 }
             }
             Ending::Answered(Outcome::Error(error)) if flight.cancel < Some(Cancel::Timeout) => {

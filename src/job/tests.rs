@@ -334,6 +334,30 @@ fn parameters_stay_as_given_but_on_one_line() {
 }
 
 #[test]
+fn a_large_line_is_read_as_a_small_one_is() {
+    let job = |text: &str| {
+        let list = format!("{{\"method\":\"f\"}}\n{text}\n{{\"method\":\"g\"}}\n");
+        let chunks: Vec<&[u8]> = list.as_bytes().chunks(64 << 10).collect();
+        let entries = read(InputFormat::Json, 16 << 20, &chunks, End::Complete);
+        assert!(entries.len() == 3 && entries[2].contains("g[]"), "its neighbours are whole");
+        entries[1].clone()
+    };
+    let shape = |text: &str| text.replace(|c: char| c == 'x' || c.is_ascii_digit(), "");
+    for (before, after) in [
+        ("{\"id\":\"i\",\"method\":\"f\",\"params\":[\"", "\"],\"timeout\":5} "),
+        (" {\"params\":{\"a\":\"", "\\n\"}}\r"),
+        ("[1, \"", "\"]"),
+        ("{\"method\":\"f\",\"params\":[\"", "\"],\"timeout\":[]}"),
+    ] {
+        let of = |count: usize| job(&format!("{before}{}{after}", "x".repeat(count)));
+        let (small, large) = (of(1000), of(2 << 20));
+        assert!(shape(&large) == shape(&small), "{before}: {}", shape(&large));
+        let more = if small.contains("Invalid") { 0 } else { (2 << 20) - 1000 };
+        assert_eq!(large.matches('x').count() - small.matches('x').count(), more, "{before}");
+    }
+}
+
+#[test]
 fn deep_nesting_neither_overflows_nor_hangs() {
     let deep = format!("{{\"method\":\"f\",\"params\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000));
     assert_eq!(words(InputFormat::Auto, deep).len(), 1);

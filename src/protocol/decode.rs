@@ -119,6 +119,20 @@ mod tests {
     }
 
     #[test]
+    fn a_line_of_its_own_can_be_taken_with_its_memory() {
+        let mut decoder = LineDecoder::new(100);
+        let mut input = &b"one\ntw"[..];
+        assert_eq!(decoder.next(&mut input), Some(Ok(&b"one"[..])));
+        assert_eq!(decoder.take_line(), None, "it is the input's");
+        assert!(decoder.next(&mut input).is_none());
+        input = b"o\r\nthree";
+        assert_eq!(decoder.next(&mut input), Some(Ok(&b"two"[..])));
+        assert_eq!(decoder.take_line(), Some(b"two".to_vec()));
+        assert!(decoder.next(&mut input).is_none());
+        assert_eq!(decoder.unfinished(), b"three");
+    }
+
+    #[test]
     fn a_line_without_end_is_stopped_at_the_limit_and_held_no_longer() {
         let mut decoder = LineDecoder::new(1000);
         let piece = [b'x'; 64];

@@ -259,6 +259,18 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_takes_over_the_memory_of_its_line() {
+        let value = format!("[\"{}\"]", "x".repeat(5000));
+        let line = format!("{{\"jsonrpc\":\"2.0\",\"id\":12,\"result\":{value}}}").into_bytes();
+        let memory = line.as_ptr();
+        let (id, result) = owned_result(line).unwrap();
+        assert_eq!((id.as_str(), &result, result.as_ptr()), ("12", &value, memory));
+        for other in ["{\"id\":1,\"result\":2}", "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":}", "hello"] {
+            assert_eq!(owned_result(other.into()), Err(other.into()));
+        }
+    }
+
+    #[test]
     fn what_is_no_message_is_stray() {
         for line in [
             "",

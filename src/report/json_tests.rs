@@ -1,6 +1,7 @@
 //! Tests of the record's line.
 
 use super::*;
+use crate::edge::Piece;
 use crate::record::Status;
 use crate::report::fixtures::{never_begun, not_ok, ok, raw};
 
@@ -74,6 +75,23 @@ fn a_remembered_second_makes_no_difference() {
         writer.write(&record, &mut out);
         assert_eq!(String::from_utf8(out).unwrap(), line(&record), "{ms}");
     }
+}
+
+#[test]
+fn a_large_result_keeps_its_memory_and_its_place() {
+    let record = Record { tags: ok("[1]").result, ..ok("[1,\n2]") };
+    let (mut around, mut sink, mut out) = (record.clone(), Sink::default(), Vec::new());
+    let result = around.result.take().unwrap();
+    let memory = result.as_ptr();
+    RecordWriter::default().write_around(&around, result, &mut sink);
+    sink.drain(Vec::new(), |piece| match piece {
+        Piece::Bytes(bytes) => {
+            assert_eq!(bytes.starts_with(b"[1"), bytes.as_ptr() == memory);
+            out.extend(bytes);
+        }
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(String::from_utf8(out).unwrap(), line(&record));
 }
 
 #[test]

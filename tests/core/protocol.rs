@@ -86,6 +86,27 @@ fn batches_go_both_ways() {
 }
 
 #[test]
+fn large_answers_come_in_pieces_too() {
+    let mut t = Script::running(|config| config.max_message = 16 << 20, &["a1", "a2", "a3"]);
+    t.worker(1).gets(&["a1"]);
+    for (name, before, after, status) in [
+        ("a1", "{\"jsonrpc\":\"2.0\",\"id\":0,\"result\":\"", "\"}\n", Status::Ok),
+        ("a2", "{\"id\":1,\"result\":\"", "\" }\n", Status::Ok),
+        ("a3", "{\"jsonrpc\":\"2.0\",\"id\":7,\"result\":\"", "\"}\n", Status::Crashed),
+    ] {
+        let text = format!("{before}{}{after}", "x".repeat(2 << 20));
+        text.as_bytes().chunks(64 << 10).for_each(|piece| _ = t.worker(1).writes(piece));
+        let record = t.record(name, status);
+        assert_eq!(
+            record.result.map_or(0, |result| result.len()),
+            if status == Status::Ok { (2 << 20) + 2 } else { 0 }
+        );
+    }
+    t.worker(1).gets(&["a2", "a3"]);
+    t.was_told("answered request 7, which is not open");
+}
+
+#[test]
 fn lines_come_in_any_pieces() {
     let mut t = Script::running(|_| {}, &["a1"]);
     t.worker(1).gets(&["a1"]);

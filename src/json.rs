@@ -47,19 +47,6 @@ impl Json {
     }
 }
 
-/// Where a part of a text stands in it.
-pub(crate) fn part_of(text: &[u8], part: &str) -> Range<usize> {
-    let start = part.as_ptr() as usize - text.as_ptr() as usize;
-    start..start + part.len()
-}
-
-/// Cuts text down to a part of it, in the memory it is in.
-pub(crate) fn cut_out(mut text: Vec<u8>, part: Range<usize>) -> Vec<u8> {
-    text.truncate(part.end);
-    text.drain(..part.start);
-    text
-}
-
 impl Deref for Json {
     type Target = str;
 
@@ -89,6 +76,19 @@ impl fmt::Debug for Json {
 /// From here on a text is handed over in the memory it is in: copied, each of its pages would have to be asked for, which
 /// costs more than all that is done with it.
 pub(crate) const LARGE_BYTES: usize = 1 << 20;
+
+/// Where a part of a text stands in it.
+pub(crate) fn part_of(text: &[u8], part: &str) -> Range<usize> {
+    let start = part.as_ptr() as usize - text.as_ptr() as usize;
+    start..start + part.len()
+}
+
+/// Cuts text down to a part of it, in the memory it is in.
+pub(crate) fn cut_out(mut text: Vec<u8>, part: Range<usize>) -> Vec<u8> {
+    text.truncate(part.end);
+    text.drain(..part.start);
+    text
+}
 
 /// Longest text that is looked at quickly: what goes on for longer gains nothing by it.
 const QUICK_BYTES_MAX: usize = 1024;

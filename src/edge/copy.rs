@@ -58,8 +58,7 @@ pub(super) fn lines(writer: &mut Writer, file: &File, length: u64, prefix: &[u8]
 fn move_by_kernel(writer: &Writer, file: &File, length: u64) -> io::Result<u64> {
     let mut offset = 0;
     if length > STEP_BYTES && writer.target() == Target::Pipe {
-        // Fewer turns between us and the reader: half the time. Refused to users who have many pipes; then it stays as it is.
-        let _ = fcntl(writer.output(), FcntlArg::F_SETPIPE_SZ(STEP_BYTES as i32));
+        enlarge(writer.output());
     }
     while (offset as u64) < length {
         let step = (length - offset as u64).min(STEP_BYTES) as usize;
@@ -77,6 +76,15 @@ fn move_by_kernel(writer: &Writer, file: &File, length: u64) -> io::Result<u64> 
         }
     }
     Ok(offset as u64)
+}
+
+/// Gives a pipe more room, for fewer turns between us and the reader: half the time. One that has as much is left alone.
+fn enlarge(pipe: &File) {
+    let wanted = STEP_BYTES as i32;
+    if fcntl(pipe, FcntlArg::F_GETPIPE_SZ).is_ok_and(|room| room < wanted) {
+        // Refused to users who have many pipes; then it stays as it is.
+        let _ = fcntl(pipe, FcntlArg::F_SETPIPE_SZ(wanted));
+    }
 }
 
 fn send(output: &File, file: &File, offset: &mut i64, step: usize) -> nix::Result<usize> {

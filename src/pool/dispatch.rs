@@ -14,9 +14,6 @@ use crate::protocol::encode;
 /// Most requests in one array: beyond it the gain is small and the worker's answers come late.
 const BATCH_REQUESTS_MAX: u64 = 128;
 
-/// Most memory that is asked for before it is known to be needed, because the last requests took as much.
-const OUTGOING_RESERVE_MAX: usize = 64 << 10;
-
 impl Pool {
     /// Hands waiting jobs to workers with room, and asks for processes for those that are left.
     pub(super) fn dispatch(&mut self) {
@@ -91,7 +88,6 @@ impl Pool {
         let worker = &mut self.workers[id.index()];
         if worker.outgoing.is_empty() {
             self.dirty.push(id);
-            worker.outgoing.reserve(worker.outgoing_before.min(OUTGOING_RESERVE_MAX));
         }
         let wire_id = worker.flights.next_id();
         if worker.takes_batches {
@@ -290,7 +286,6 @@ impl Pool {
             }
             let is_first = worker.sent == 0;
             worker.sent += bytes.len() as u64;
-            worker.outgoing_before = bytes.len();
             self.actions.push_back(Action::Send { worker: id, generation: worker.generation, bytes });
             if is_first && worker.state == State::Up && !worker.announced {
                 // From now on there is something it should read.

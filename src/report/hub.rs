@@ -14,7 +14,7 @@ use super::{Stderr, Surroundings, running, summary};
 use crate::config::{Format, Output, When};
 use crate::edge::Way;
 use crate::exit::ExitCode;
-use crate::json::{Json, LARGE_BYTES};
+use crate::json::LARGE_BYTES;
 use crate::pool::{Joined, Notice, Running, Stats};
 use crate::record::{Record, Status};
 use crate::time::Time;
@@ -72,16 +72,17 @@ impl Hub {
 
     /// Takes the record of a job that has ended. A file that it names is opened before this returns.
     pub fn take(&mut self, mut record: Record) {
-        let large = |result: &mut Json| self.format == Format::Json && result.len() >= LARGE_BYTES;
-        if record.result.as_mut().is_some_and(large) {
-            self.keep(&record);
-            let result = record.result.take().expect("it was just looked at");
+        let is_large = record.result.as_ref().is_some_and(|result| result.len() >= LARGE_BYTES);
+        if !is_large || self.format != Format::Json {
+            return self.record(&record);
+        }
+        self.keep(&record);
+        if let Some(result) = record.result.take() {
             self.records.write_around(&record, result, self.streams.stdout());
-        } else {
-            self.record(&record);
         }
     }
 
+    /// Notes it where more than standard output is kept.
     fn keep(&mut self, record: &Record) {
         if let Some(rows) = &mut self.rows {
             rows.push(record);

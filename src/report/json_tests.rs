@@ -102,23 +102,3 @@ fn every_byte_survives_the_string() {
         assert_eq!(serde_json::from_slice::<String>(&out).unwrap().as_bytes(), [b'a', byte, b'z']);
     }
 }
-
-/// Run with `cargo test --release --lib json_tests -- --ignored --nocapture`.
-#[test]
-#[ignore = "a measurement"]
-#[expect(clippy::disallowed_methods, reason = "it measures")]
-fn measure_a_small_record() {
-    let record = ok(r#"{"exit_code":0,"stdout":"hi\n","stderr":""}"#);
-    let mut out = Vec::new();
-    let begin = std::time::Instant::now();
-    let mut writer = RecordWriter::default();
-    const ROUNDS: u32 = 2_000_000;
-    for round in 0..ROUNDS {
-        if round % 256 == 0 {
-            out.clear();
-        }
-        writer.write(std::hint::black_box(&record), &mut out);
-    }
-    let each = begin.elapsed().as_nanos() / u128::from(ROUNDS);
-    crate::report::stderr::say(&format!("{each} ns a record\n"));
-}

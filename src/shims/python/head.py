@@ -78,10 +78,7 @@ except ImportError:
 
 # Needed rarely, or only in part, and long to import: whoever needs one imports it then. `_prepare_path` sees to it that it
 # is the library's.
-LATE = (
-    *("json", "re", "enum", "signal", "traceback", "linecache", "tokenize", "textwrap", "contextlib", "copyreg"),
-    *("importlib", "warnings"),
-)
+LATE = "json re enum signal traceback linecache tokenize textwrap contextlib copyreg importlib warnings".split()
 
 PROTOCOL = 1
 SHIM = __spv_file__ if "__spv_file__" in globals() else __file__  # noqa: F821 (set by the loader)

@@ -100,6 +100,8 @@ pub(super) struct Worker {
     pub(super) stdin_closed: bool,
     /// Bytes to be sent at the end of this turn.
     pub(super) outgoing: Vec<u8>,
+    /// How many there were the last time: about as many there will be again.
+    pub(super) outgoing_before: usize,
     /// The wire id of the first request of the array that is being written, if one is.
     pub(super) batch_from: Option<u64>,
     /// Bytes sent so far, `outgoing` not counted.
@@ -157,6 +159,7 @@ impl Worker {
             jobs_ended: 0,
             stdin_closed: false,
             outgoing: Vec::new(),
+            outgoing_before: 0,
             batch_from: None,
             sent: 0,
             received: 0,

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 /// What this machine contributes to a run.
 pub(super) fn machine() -> Machine {
-    Machine { cores: cores::usable(), color: color(), seed: RandomState::new().hash_one(0) }
+    Machine { cores: cores::usable, color: color(), seed: RandomState::new().hash_one(0) }
 }
 
 /// What the variables that all programs know say about colours.

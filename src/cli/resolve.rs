@@ -21,8 +21,8 @@ use std::time::Duration;
 /// What the machine and the environment contribute.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Machine {
-    /// Cores this process may use.
-    pub(super) cores: u32,
+    /// Counts the cores this process may use, which takes the reading of some files.
+    pub(super) cores: fn() -> u32,
     /// What NO_COLOR and its kind ask for.
     pub(super) color: When,
     /// Seed of the jitter of retry delays.

@@ -24,12 +24,12 @@ pub(super) enum Workers {
 }
 
 impl Workers {
-    /// The number of processes on a machine with this many usable cores: at least 1.
-    pub(super) fn on(self, cores: u32) -> u32 {
+    /// The number of processes on a machine with so many usable cores: at least 1. They are counted only for a share.
+    pub(super) fn on(self, cores: impl FnOnce() -> u32) -> u32 {
         match self {
             Workers::Count(count) => count,
             Workers::Percent(percent) => {
-                let workers = u64::from(cores) * u64::from(percent) / 100;
+                let workers = u64::from(cores()) * u64::from(percent) / 100;
                 workers.clamp(1, u64::from(WORKERS_MAX)) as u32
             }
         }

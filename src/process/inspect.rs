@@ -4,12 +4,15 @@
 
 use super::sys;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
+use std::fs::{self, File};
 use std::io::Read;
 use std::sync::OnceLock;
 
 /// Longest name that [`name_of`] gives, in characters.
 const NAME_LIMIT: usize = 80;
+
+/// About as long as /proc/vmstat is, and more. A longer one is read all the same.
+const VMSTAT_BYTES: usize = 16 << 10;
 
 /// The living children of a process and its zombies, in no order.
 ///
@@ -67,8 +70,10 @@ pub fn available_memory() -> u64 {
 
 /// How many processes the kernel has killed for want of memory since it was started.
 pub fn kernel_kills() -> u64 {
-    let text = fs::read_to_string("/proc/vmstat").unwrap_or_default();
-    let line = text.lines().find_map(|line| line.strip_prefix("oom_kill "));
+    // The kernel writes it anew for every read, and it tells no length: room for all of it at once.
+    let mut text = String::with_capacity(VMSTAT_BYTES);
+    let read = File::open("/proc/vmstat").and_then(|mut file| file.read_to_string(&mut text));
+    let line = text.lines().find_map(|line| line.strip_prefix("oom_kill ")).filter(|_| read.is_ok());
     line.and_then(|count| count.trim().parse().ok()).unwrap_or(0)
 }
 

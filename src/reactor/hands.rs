@@ -19,9 +19,6 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::PathBuf;
 
-/// Processes started in a turn: signals and answers are looked at in between.
-const SPAWNS_PER_TURN: usize = 16;
-
 /// What an action brought about, to be told to the core in the next turn.
 #[derive(Debug)]
 pub(super) enum Echo {
@@ -136,26 +133,25 @@ impl Hands {
         !self.echoes.is_empty() || !self.to_spawn.is_empty()
     }
 
-    /// Starts some of the processes that were asked for.
-    pub(super) fn spawn_some(&mut self) {
-        for _ in 0..SPAWNS_PER_TURN {
-            let Some((worker, generation)) = self.to_spawn.pop_front() else { return };
-            let group = self.groups.make();
-            let event = match self.spawn(worker, generation, group.as_ref()) {
-                Ok(mut child) => {
-                    let pid = child.process.pid();
-                    child.group = group;
-                    self.children[worker.index()] = Some(child);
-                    self.by_pid.insert(pid, worker);
-                    Event::Spawned { worker, generation, pid }
-                }
-                Err((fault, message)) => {
-                    self.discard(group);
-                    Event::SpawnFailed { worker, generation, fault, message }
-                }
-            };
-            self.tell(event);
-        }
+    /// Starts one of the processes that were asked for. It takes as long as a program needs to begin: signals, and what
+    /// those started before have to say, are looked at in between.
+    pub(super) fn spawn_one(&mut self) {
+        let Some((worker, generation)) = self.to_spawn.pop_front() else { return };
+        let group = self.groups.make();
+        let event = match self.spawn(worker, generation, group.as_ref()) {
+            Ok(mut child) => {
+                let pid = child.process.pid();
+                child.group = group;
+                self.children[worker.index()] = Some(child);
+                self.by_pid.insert(pid, worker);
+                Event::Spawned { worker, generation, pid }
+            }
+            Err((fault, message)) => {
+                self.discard(group);
+                Event::SpawnFailed { worker, generation, fault, message }
+            }
+        };
+        self.tell(event);
     }
 
     fn spawn(

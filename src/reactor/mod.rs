@@ -4,7 +4,7 @@
 //! threads of [`crate::edge`], because files and terminals cannot be polled.
 //!
 //! A turn: wait until something is ready or a deadline has come; tell the core everything that happened; carry out what
-//! it wants done. Work in a turn is bounded (one read a descriptor, some spawns, some jobs), so that signals are never
+//! it wants done. Work in a turn is bounded (one read a descriptor, one spawn, some jobs), so that signals are never
 //! far away.
 
 mod children;
@@ -119,13 +119,10 @@ pub fn run(config: Config) -> anyhow::Result<ExitCode> {
     };
     reactor.hands.poller.watch(reactor.signals.as_fd(), Ready::Signal)?;
     reactor.hands.poller.watch(&reactor.wake, Ready::Edge)?;
-    // Where processes and threads are short, our workers would take the last of them.
-    reactor.stdout.output.prepare();
     if let Some((keeper, ledger)) = kept {
         reactor.hands.keeper = Some(keeper);
         reactor.feed.look_up_in(ledger);
     }
-    reactor.stderr.prepare();
     reactor.run_to_end()
 }
 
@@ -151,7 +148,10 @@ impl Reactor {
             self.feed.watch(&self.hands.poller);
             self.tell_output(now);
             deadline = finish_turn(&mut self.pool, &mut self.hands);
-            self.hands.spawn_some();
+            self.hands.spawn_one();
+            // Where processes and threads are short, more workers than one would take the last of them.
+            self.stdout.output.prepare();
+            self.stderr.prepare();
             if std::mem::take(&mut self.hands.input_dropped) {
                 self.feed.close();
             }

@@ -1,0 +1,86 @@
+//! Links the program without shared libraries where that can be done, because it is started again for every worker: loading
+//! three of them is a third of such a start (docs/performance.md).
+//!
+//! `-C target-feature=+crt-static` would do the same, but cannot be asked for from here, and without `--target` it breaks
+//! the macros of our dependencies. So the linker is told, and finds static libraries where rustc names shared ones. It is
+//! tried on a small program first: where that does not work, the program is linked as usual.
+
+#![expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_macros,
+    reason = "this is how a build script speaks with cargo"
+)]
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::Command;
+use std::{env, fs, io};
+
+/// The libraries of the C library that rustc names; each has a static one of the same name.
+const C_LIBRARIES: [&str; 6] = ["c", "m", "rt", "dl", "util", "pthread"];
+
+/// What stands for libgcc_s, which has no static one of its name.
+const UNWINDER: &str = "GROUP(-lgcc_eh -lgcc -lc)";
+
+/// Uses what a static program could lack: threads, unwinding, the environment.
+const TRIAL: &str = r#"
+    fn main() {
+        let thread = std::thread::spawn(|| std::panic::catch_unwind(|| panic!("{:?}", std::env::var("PATH"))).is_err());
+        assert!(thread.join().unwrap());
+    }
+"#;
+
+fn main() {
+    println!("cargo:rerun-if-changed=build.rs");
+    let is_gnu = variable("CARGO_CFG_TARGET_OS") == "linux" && variable("CARGO_CFG_TARGET_ENV") == "gnu";
+    if !is_gnu || variable("TARGET") != variable("HOST") {
+        return;
+    }
+    let directory = env::var_os("OUT_DIR").unwrap_or_default();
+    let arguments = link_arguments(Path::new(&directory));
+    if place_libraries(Path::new(&directory)).is_ok() && works(Path::new(&directory), &arguments) {
+        arguments.iter().for_each(|argument| println!("cargo:rustc-link-arg-bins={argument}"));
+    }
+}
+
+fn variable(name: &str) -> String {
+    env::var(name).unwrap_or_default()
+}
+
+fn link_arguments(directory: &Path) -> [String; 3] {
+    ["-static".into(), "-no-pie".into(), format!("-L{}", directory.display())]
+}
+
+/// Linker scripts under the names that rustc asks for: the linker looks into this directory before its own.
+fn place_libraries(directory: &Path) -> io::Result<()> {
+    fs::write(directory.join("libgcc_s.a"), UNWINDER)?;
+    for name in C_LIBRARIES {
+        let file = format!("lib{name}.a");
+        let found = Command::new(linker()).arg(format!("-print-file-name={file}")).output()?.stdout;
+        let place = String::from_utf8_lossy(&found).trim().to_string();
+        if !Path::new(&place).is_absolute() {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        fs::write(directory.join(file), format!("INPUT(\"{place}\")"))?;
+    }
+    Ok(())
+}
+
+/// Whether a small program can be linked so, by the compiler and with the flags of this build, and runs.
+fn works(directory: &Path, arguments: &[String]) -> bool {
+    let (source, program) = (directory.join("trial.rs"), directory.join("trial"));
+    let flags = variable("CARGO_ENCODED_RUSTFLAGS");
+    let mut compiler = Command::new(env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
+    compiler.args(flags.split('\x1f').filter(|flag| !flag.is_empty()));
+    let mut named = OsString::from("linker=");
+    named.push(linker());
+    compiler.arg("-C").arg(named);
+    compiler.args(arguments.iter().map(|argument| format!("-Clink-arg={argument}")));
+    compiler.arg("-o").arg(&program).arg(&source);
+    let succeeds = |command: &mut Command| command.output().is_ok_and(|output| output.status.success());
+    fs::write(&source, TRIAL).is_ok() && succeeds(&mut compiler) && succeeds(&mut Command::new(&program))
+}
+
+fn linker() -> OsString {
+    env::var_os("RUSTC_LINKER").unwrap_or_else(|| "cc".into())
+}

@@ -138,9 +138,9 @@ mod tests {
         for bad in ["0", "0%", "-1", "x", "", "%", "10001", "1.5", "4x"] {
             assert!(workers(bad).unwrap_err().contains("such as 4"), "{bad}");
         }
-        assert_eq!(Workers::Percent(50).on(8), 4);
-        assert_eq!(Workers::Percent(1).on(8), 1);
-        assert_eq!(Workers::Percent(10_000).on(1 << 20), WORKERS_MAX);
+        assert_eq!(Workers::Percent(50).on(|| 8), 4);
+        assert_eq!(Workers::Percent(1).on(|| 8), 1);
+        assert_eq!(Workers::Percent(10_000).on(|| 1 << 20), WORKERS_MAX);
         assert!(concurrency("0").is_err() && concurrency("8").is_ok());
     }
 

@@ -73,6 +73,11 @@ impl Pool {
         &self.stats
     }
 
+    /// Whether all that was sent has been begun: nobody has anything to do but what he is at.
+    pub fn awaits_each_answer(&self) -> bool {
+        self.open_requests as u64 == self.stats.running
+    }
+
     /// The last process of each slot that had one and was joined.
     pub fn joined(&self) -> Vec<Joined> {
         self.joined.iter().flatten().cloned().collect()

@@ -15,6 +15,7 @@ mod guests;
 mod hands;
 mod keeper;
 mod launch;
+mod lookout;
 mod outbox;
 mod poller;
 mod setup;
@@ -37,6 +38,7 @@ use clock::Clock;
 use feed::Feed;
 use hands::{Echo, Hands};
 use keeper::Gate;
+use lookout::Lookout;
 use poller::Ready;
 use signal_hook::consts::{SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGTSTP, SIGUSR1};
 use signals::Signals;
@@ -59,6 +61,7 @@ struct Reactor {
     hands: Hands,
     feed: Feed,
     clock: Clock,
+    lookout: Lookout,
     signals: Signals,
     reaper: Reaper,
     wake: Wake,
@@ -105,6 +108,7 @@ pub fn run(config: Config) -> anyhow::Result<ExitCode> {
         pool: Pool::new(config.pool),
         feed,
         clock: Clock::start(),
+        lookout: Lookout::default(),
         signals: Signals::watch()?,
         reaper: Reaper::new(),
         stderr: Stderr::start(wake.clone()),
@@ -173,9 +177,32 @@ impl Reactor {
             (a, b) => a.or(b),
         };
         let limit = if busy { Some(Duration::ZERO) } else { next.map(|at| at.since(before)) };
-        self.hands.poller.wait(limit, ready)?;
+        if limit != Some(Duration::ZERO) {
+            self.look_out(before, ready)?;
+        }
+        if ready.is_empty() {
+            self.hands.poller.wait(limit, ready)?;
+        }
+        if limit != Some(Duration::ZERO) {
+            self.lookout.waited(self.clock.now().time.since(before));
+        }
         if let Some(limit) = limit {
             self.clock.forgive_standstill(before, before.after(limit));
+        }
+        Ok(())
+    }
+
+    /// Looks for a while without sleeping, where something is soon to come and everybody waits for it.
+    fn look_out(&mut self, since: Time, ready: &mut Vec<Ready>) -> anyhow::Result<()> {
+        ready.clear();
+        if !self.pool.awaits_each_answer() {
+            return Ok(());
+        }
+        let until = since.after(self.lookout.span(self.pool.stats().running));
+        while ready.is_empty() && self.clock.now().time < until {
+            // Whoever shares this core goes first.
+            std::thread::yield_now();
+            self.hands.poller.wait(Some(Duration::ZERO), ready)?;
         }
         Ok(())
     }

@@ -1,0 +1,67 @@
+//! How long to look for what comes next before sleeping. Decides that from what waits have taken; looks at nothing itself.
+//!
+//! To be woken takes longer than a short call does, and so does waking us for whoever answers: where answers come one by
+//! one and at once, a look that does not sleep halves what a call takes. It costs a core's time, so it is for those
+//! moments only in which each answer is waited for and a core is to spare, and it ends with the first wait that is long.
+
+use std::cell::OnceCell;
+use std::time::Duration;
+
+/// How long a look takes at most, and how long a wait may have been for the next to begin with one: some times of what
+/// waking takes.
+const LOOK: Duration = Duration::from_micros(200);
+
+/// What is known of the waits so far.
+#[derive(Debug, Default)]
+pub(super) struct Lookout {
+    /// The last wait was short.
+    comes_soon: bool,
+    cores: OnceCell<u64>,
+}
+
+impl Lookout {
+    /// How long to look before sleeping, while so many jobs run.
+    pub(super) fn span(&self, running: u64) -> Duration {
+        let has_core_to_spare = || running < *self.cores.get_or_init(cores);
+        if self.comes_soon && has_core_to_spare() { LOOK } else { Duration::ZERO }
+    }
+
+    /// So long it took until something came.
+    pub(super) fn waited(&mut self, span: Duration) {
+        self.comes_soon = span <= LOOK;
+    }
+}
+
+fn cores() -> u64 {
+    std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with_cores(cores: u64) -> Lookout {
+        Lookout { comes_soon: false, cores: OnceCell::from(cores) }
+    }
+
+    #[test]
+    fn only_after_a_short_wait_is_the_next_one_looked_through() {
+        let mut lookout = with_cores(2);
+        assert_eq!(lookout.span(0), Duration::ZERO);
+        lookout.waited(Duration::from_micros(20));
+        assert_eq!(lookout.span(0), LOOK);
+        assert_eq!(lookout.span(1), LOOK);
+        lookout.waited(LOOK + Duration::from_nanos(1));
+        assert_eq!(lookout.span(0), Duration::ZERO);
+    }
+
+    #[test]
+    fn no_core_is_taken_from_jobs() {
+        let mut lookout = with_cores(2);
+        lookout.waited(Duration::ZERO);
+        assert_eq!(lookout.span(2), Duration::ZERO);
+        let mut single = with_cores(1);
+        single.waited(Duration::ZERO);
+        assert_eq!(single.span(1), Duration::ZERO);
+    }
+}

@@ -13,6 +13,11 @@ impl WorkerId {
     pub fn index(self) -> usize {
         self.0 as usize - 1
     }
+
+    /// The slot at this position of a table.
+    pub(crate) fn from_index(index: usize) -> Self {
+        WorkerId(index as u32 + 1)
+    }
 }
 
 /// Which process this is in its slot, from 1. Every event of a worker carries slot and generation;

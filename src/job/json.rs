@@ -5,6 +5,7 @@
 
 use super::members::{Member, Members, mask};
 use super::model::{Argument, Call, Command, FunctionCall, JobOptions, UserId};
+use super::plain::{PlainCall, plain_call};
 use super::units;
 use crate::json::{Json, cut_out, part_of, plain_value};
 use serde::Deserialize;
@@ -62,7 +63,7 @@ pub(super) fn parse_large(text: Vec<u8>) -> Result<Parsed, (Fault, Vec<u8>)> {
 }
 
 /// How a call is made of its name and its parameters, on one line.
-trait Make<'a>: FnOnce(Option<&str>, Cow<'a, str>) -> FunctionCall {}
+pub(super) trait Make<'a>: FnOnce(Option<&str>, Cow<'a, str>) -> FunctionCall {}
 impl<'a, F: FnOnce(Option<&str>, Cow<'a, str>) -> FunctionCall> Make<'a> for F {}
 
 fn parse_any<'a>(bytes: &'a [u8], make: impl Make<'a>) -> Result<Parsed, Fault> {
@@ -88,7 +89,19 @@ fn parse_any<'a>(bytes: &'a [u8], make: impl Make<'a>) -> Result<Parsed, Fault> 
     }
 }
 
-fn object<'a>(text: &'a str, make: impl Make<'a>) -> Result<Parsed, Fault> {
+pub(super) fn object<'a>(text: &'a str, make: impl Make<'a>) -> Result<Parsed, Fault> {
+    match plain_call(text) {
+        Some(PlainCall { id, method, params }) => Ok(Parsed {
+            id: id.map(|raw| UserId::Json(raw.into())),
+            call: Call::Function(make(method, params.unwrap_or("[]").into())),
+            options: None,
+        }),
+        None => any_object(text, make),
+    }
+}
+
+/// The general way.
+pub(super) fn any_object<'a>(text: &'a str, make: impl Make<'a>) -> Result<Parsed, Fault> {
     let mut members = Members::default();
     let collected = members.collect(text);
     let id = members.get(Member::Id).map(user_id).transpose();
@@ -143,10 +156,14 @@ fn from_serde(text: &str, error: &serde_json::Error, id: Option<UserId>) -> Faul
 }
 
 fn user_id(raw: &str) -> Result<UserId, Wrong<'_>> {
-    match raw.as_bytes()[0] {
-        b'"' | b'-' | b'0'..=b'9' => Ok(UserId::Json(raw.into())),
-        _ => Err(Wrong::member(raw, Member::Id, "a string or a number")),
+    match is_user_id(raw) {
+        true => Ok(UserId::Json(raw.into())),
+        false => Err(Wrong::member(raw, Member::Id, "a string or a number")),
     }
+}
+
+pub(super) fn is_user_id(raw: &str) -> bool {
+    matches!(raw.as_bytes()[0], b'"' | b'-' | b'0'..=b'9')
 }
 
 const OF_COMMANDS: u32 = mask(&[Member::Cwd, Member::Env, Member::Stdin]);

@@ -11,6 +11,7 @@ mod label;
 mod lines;
 mod members;
 mod model;
+mod plain;
 mod reader;
 mod shells;
 mod template;

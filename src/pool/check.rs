@@ -54,9 +54,8 @@ impl Pool {
             open += worker.flights.open();
             running += worker.flights.iter().filter(|(_, f)| f.begun.is_some() && f.job.is_some()).count();
             assert!(worker.flights.begun() <= worker.concurrency, "no more is begun than the worker can run");
-            assert_eq!(worker.offered.is_some(), self.offers.iter().any(|&(_, id)| id == worker.id));
-            if let Some(load) = worker.offered {
-                assert!(self.offers.contains(&(load, worker.id)), "the offer stands where the worker says");
+            if let Some(load) = self.offers.load(worker.id) {
+                assert_eq!(load, worker.flights.open(), "the offer says what the worker has to do");
                 assert_eq!(worker.state, State::Up, "only workers that are up are offered");
             }
             assert!(worker.state.has_process() || worker.flights.open() == 0, "no request without a process");

@@ -30,7 +30,7 @@ impl Pool {
         }
         self.dispatch_suspects();
         while self.queue.len_ordinary() > 0 {
-            let Some(&(_, worker)) = self.offers.first() else { break };
+            let Some((_, worker)) = self.offers.first() else { break };
             let Some(key) = self.queue.pop() else { break };
             if self.has_locks(key) {
                 self.send_job(worker, key);
@@ -44,7 +44,7 @@ impl Pool {
     /// nothing new, so that it becomes empty.
     fn dispatch_suspects(&mut self) {
         while self.queue.has_suspect() {
-            let Some(&(load, worker)) = self.offers.first() else { break };
+            let Some((load, worker)) = self.offers.first() else { break };
             if load > 0 {
                 self.withdraw(worker);
                 break;
@@ -72,7 +72,7 @@ impl Pool {
         if entry.state != JobState::Ready {
             return;
         }
-        let Some(&(load, worker)) = self.offers.first() else { return self.fill_slots() };
+        let Some((load, worker)) = self.offers.first() else { return self.fill_slots() };
         if entry.suspect && load > 0 {
             return;
         }
@@ -156,25 +156,18 @@ impl Pool {
 
     /// Keeps the worker's place among those with room up to date. To be called after whatever may change it.
     pub(super) fn offer(&mut self, id: WorkerId) {
-        self.withdraw(id);
-        let worn_out = self.is_worn_out(id);
-        let worker = &mut self.workers[id.index()];
+        let worker = &self.workers[id.index()];
         let load = worker.flights.open();
-        if worker.state == State::Up
+        let has_room = worker.state == State::Up
             && !worker.condemned
-            && !worn_out
             && worker.backlog <= BACKLOG_BYTES_MAX
             && load < worker.limit()
-        {
-            worker.offered = Some(load);
-            self.offers.insert((load, id));
-        }
+            && !self.is_worn_out(id);
+        self.offers.set(id, has_room.then_some(load));
     }
 
     pub(super) fn withdraw(&mut self, id: WorkerId) {
-        if let Some(load) = self.workers[id.index()].offered.take() {
-            self.offers.remove(&(load, id));
-        }
+        self.offers.set(id, None);
     }
 
     /// Asks for as many processes as there are jobs that wait for one.
@@ -182,6 +175,7 @@ impl Pool {
         let concurrency = self.config.concurrency as usize;
         while self.queue.len() > self.starting * concurrency {
             let Some(id) = self.empty.pop_first() else { break };
+            assert_eq!(self.offers.load(id), None, "an empty slot has no room");
             self.workers[id.index()].renew(self.config.max_message);
             self.starting += 1;
             let generation = self.workers[id.index()].generation;
@@ -225,7 +219,7 @@ impl Pool {
     /// A worker is idle and nothing waits for it, while jobs stand behind a long one elsewhere: look after them.
     fn recall_for_idle_workers(&mut self) {
         let followers = self.open_requests as u64 > self.stats.running;
-        let idle = self.offers.first().is_some_and(|&(load, _)| load == 0);
+        let idle = self.offers.first().is_some_and(|(load, _)| load == 0);
         if !followers || !idle || self.queue.len() > 0 {
             return;
         }
@@ -241,7 +235,7 @@ impl Pool {
 
     /// The time to look after the followers of a long job has come: they are called back, unless it made progress.
     pub(super) fn recall_followers(&mut self, id: WorkerId) {
-        let idle = self.offers.first().is_some_and(|&(load, _)| load == 0);
+        let idle = self.offers.first().is_some_and(|(load, _)| load == 0);
         let worker = &mut self.workers[id.index()];
         if !idle || self.queue.len() > 0 || !worker.flights.has_followers() {
             return;

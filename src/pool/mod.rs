@@ -21,6 +21,7 @@
 //! | `queue`, `needs`, `order` | which job is next; who waits for whom; records in the order of the list |
 //! | `worker`, `flight` | a slot, its process, the requests open there, and which of them are begun |
 //! | `accept`, `dispatch`, `receive`, `judge`, `outcome` | the way of a job: in, to a worker, its answer, what that means, its record |
+//! | `offers` | which worker has room, and the least to do |
 //! | `shelf` | answers that a worker holds back: when they are looked for |
 //! | `shared`, `serving` | locks, values, queues and the like, asked for by workers; released when their holder ends |
 //! | `guests` | processes inside the run that are no workers and ask for locks |
@@ -42,6 +43,7 @@ mod job_table;
 mod judge;
 mod lifecycle;
 mod needs;
+mod offers;
 mod order;
 mod outcome;
 mod prefetch;
@@ -70,6 +72,7 @@ use crate::time::{Now, Time};
 use deadline::{Deadlines, Timer};
 use job_table::{JobKey, JobTable};
 use needs::Needs;
+use offers::Offers;
 use order::Order;
 use queue::Queue;
 use restart::Restarts;
@@ -101,7 +104,7 @@ pub struct Pool {
     locked: BTreeMap<u64, JobKey>,
     workers: Vec<Worker>,
     /// Workers with room for a request, by how many are open there.
-    offers: BTreeSet<(usize, WorkerId)>,
+    offers: Offers,
     /// Slots without a process.
     empty: BTreeSet<WorkerId>,
     /// Slots with a process that is not up yet, or asked for.
@@ -160,7 +163,7 @@ impl Pool {
             locked: BTreeMap::new(),
             order: config.keep_order.then(Order::default),
             workers: slots.clone().map(|id| Worker::new(id, config.max_message)).collect(),
-            offers: BTreeSet::new(),
+            offers: Offers::new(config.workers as usize),
             empty: slots.collect(),
             starting: 0,
             open_requests: 0,

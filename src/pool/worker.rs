@@ -121,8 +121,6 @@ pub(super) struct Worker {
     pub(super) last_progress: Time,
     /// Deadline of [`super::deadline::Timer::Recall`].
     pub(super) recall_at: Option<Time>,
-    /// Its entry in the set of workers with room: the load it stands there with.
-    pub(super) offered: Option<usize>,
     /// It was killed because it and what it started took so many bytes of memory.
     pub(super) excess: Option<u64>,
     /// Since when it is stopped from outside.
@@ -170,7 +168,6 @@ impl Worker {
             prefetch: Prefetch::default(),
             last_progress: Time::ZERO,
             recall_at: None,
-            offered: None,
             excess: None,
             stopped_since: None,
             blame: None,
@@ -179,7 +176,7 @@ impl Worker {
 
     /// The slot as it is before a new process: a new generation, nothing known of it, except how long jobs take.
     pub(super) fn renew(&mut self, line_bytes_max: usize) {
-        assert!(self.flights.open() == 0 && self.timer.is_none() && self.recall_at.is_none() && self.offered.is_none());
+        assert!(self.flights.open() == 0 && self.timer.is_none() && self.recall_at.is_none());
         assert!(self.shelf_at.is_none());
         let fresh = Worker::new(self.id, line_bytes_max);
         let generation = Generation(self.generation.0 + 1);

@@ -5,6 +5,7 @@ use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::{Deref, Range};
+use std::str::Utf8Error;
 
 /// The text of one JSON value.
 ///
@@ -96,6 +97,33 @@ const QUICK_BYTES_MAX: usize = 1024;
 /// Deepest nesting that is followed.
 pub(crate) const QUICK_DEPTH_MAX: u32 = 8;
 
+/// The same bytes as text, when they are UTF-8: told at a glance where all are ASCII, as nearly always.
+pub(crate) fn utf8(bytes: &[u8]) -> Result<&str, Utf8Error> {
+    match bytes.is_ascii() {
+        // SAFETY: ASCII is UTF-8.
+        true => Ok(unsafe { std::str::from_utf8_unchecked(bytes) }),
+        false => std::str::from_utf8(bytes),
+    }
+}
+
+/// The bytes that stand in a JSON string as they are: all but quotes, backslashes and control characters.
+const PLAIN: [bool; 256] = {
+    let mut plain = [true; 256];
+    let mut byte = 0;
+    while byte < b' ' {
+        plain[byte as usize] = false;
+        byte += 1;
+    }
+    plain[b'"' as usize] = false;
+    plain[b'\\' as usize] = false;
+    plain
+};
+
+/// Whether a text is in a JSON string what it is.
+pub(crate) fn is_plain_text(text: &str) -> bool {
+    text.bytes().all(|byte| PLAIN[usize::from(byte)])
+}
+
 /// Whether this is one plain value, nothing before or after it: no escapes in its strings, not too long or deep.
 /// `None` says nothing: the general parser has to be asked.
 pub(crate) fn plain_value(text: &str) -> Option<&str> {
@@ -144,10 +172,11 @@ impl<'a> Plain<'a> {
     pub(crate) fn string(&mut self) -> Option<&'a str> {
         self.pass(b'"')?;
         let from = self.at;
-        let length = self.rest().iter().position(|byte| matches!(byte, b'"' | b'\\' | ..b' '))?;
-        self.at += length;
+        while PLAIN[usize::from(self.peek()?)] {
+            self.at += 1;
+        }
         self.pass(b'"')?;
-        Some(&self.text[from..from + length])
+        Some(&self.text[from..self.at - 1])
     }
 
     /// A value, as it stands.
@@ -201,7 +230,8 @@ impl<'a> Plain<'a> {
         }
     }
 
-    fn word(&mut self, word: &[u8]) -> Option<()> {
+    /// Passes these bytes, if they are the next ones.
+    pub(crate) fn word(&mut self, word: &[u8]) -> Option<()> {
         self.rest().starts_with(word).then(|| self.at += word.len())
     }
 
@@ -221,9 +251,11 @@ impl<'a> Plain<'a> {
 
     /// Some digits; how many.
     fn digits(&mut self) -> Option<usize> {
-        let count = self.rest().iter().take_while(|byte| byte.is_ascii_digit()).count();
-        self.at += count;
-        (count > 0).then_some(count)
+        let from = self.at;
+        while matches!(self.peek(), Some(b'0'..=b'9')) {
+            self.at += 1;
+        }
+        (self.at > from).then_some(self.at - from)
     }
 }
 

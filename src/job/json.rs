@@ -7,7 +7,7 @@ use super::members::{Member, Members, mask};
 use super::model::{Argument, Call, Command, FunctionCall, JobOptions, UserId};
 use super::plain::{PlainCall, plain_call};
 use super::units;
-use crate::json::{Json, cut_out, part_of, plain_value};
+use crate::json::{Json, cut_out, part_of, plain_value, utf8};
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -67,7 +67,7 @@ pub(super) trait Make<'a>: FnOnce(Option<&str>, Cow<'a, str>) -> FunctionCall {}
 impl<'a, F: FnOnce(Option<&str>, Cow<'a, str>) -> FunctionCall> Make<'a> for F {}
 
 fn parse_any<'a>(bytes: &'a [u8], make: impl Make<'a>) -> Result<Parsed, Fault> {
-    let text = std::str::from_utf8(bytes).map_err(|error| Fault {
+    let text = utf8(bytes).map_err(|error| Fault {
         offset: error.valid_up_to(),
         message: "JSON must be UTF-8; these bytes are not".into(),
         id: None,

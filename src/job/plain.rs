@@ -20,13 +20,18 @@ pub(super) fn plain_call(text: &str) -> Option<PlainCall<'_>> {
     plain.pass(b'{')?;
     loop {
         plain.blanks();
-        let name = plain.string()?;
-        plain.colon()?;
-        let before = match name {
-            "method" => call.method.replace(plain.string()?),
-            "params" => call.params.replace(plain.value(QUICK_DEPTH_MAX)?),
-            "id" => call.id.replace(plain.value(QUICK_DEPTH_MAX)?),
-            _ => return None,
+        let before = if plain.word(b"\"method\":").is_some() {
+            plain.blanks();
+            call.method.replace(plain.string()?)
+        } else {
+            let slot = if plain.word(b"\"params\":").is_some() {
+                &mut call.params
+            } else {
+                plain.word(b"\"id\":")?;
+                &mut call.id
+            };
+            plain.blanks();
+            slot.replace(plain.value(QUICK_DEPTH_MAX)?)
         };
         plain.blanks();
         if before.is_some() {

@@ -1,5 +1,6 @@
 //! Writing what is sent to a worker: whole lines, appended to a buffer.
 
+use crate::json::is_plain_text;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
@@ -61,7 +62,13 @@ pub fn one_line(out: &mut Vec<u8>, json: &str) {
 
 /// Appends a JSON string.
 pub fn string(out: &mut Vec<u8>, text: &str) {
-    serde_json::to_writer(out, text).expect("writing a string to memory cannot fail");
+    if is_plain_text(text) {
+        out.push(b'"');
+        out.extend_from_slice(text.as_bytes());
+        out.push(b'"');
+    } else {
+        serde_json::to_writer(out, text).expect("writing a string to memory cannot fail");
+    }
 }
 
 /// Appends bytes as a JSON string, or as `{"base64":"…"}` when they are no UTF-8.

@@ -1,6 +1,6 @@
 //! What a line of a worker says.
 
-use crate::json::{cut_out, part_of, plain_value};
+use crate::json::{cut_out, part_of, plain_value, utf8};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -165,16 +165,14 @@ pub fn owned_result(line: Vec<u8>) -> Result<(String, String), Vec<u8>> {
 fn plain_parts(line: &[u8]) -> Option<(&str, &str)> {
     let rest = line.strip_prefix(br#"{"jsonrpc":"2.0","id":"#)?;
     let digits = rest.iter().position(|byte| !byte.is_ascii_digit())?;
-    let (id, rest) = rest.split_at(digits);
-    let value = rest.strip_prefix(br#","result":"#)?.strip_suffix(b"}")?;
+    let (id, rest) = utf8(rest).ok()?.split_at(digits);
+    let value = rest.strip_prefix(r#","result":"#)?.strip_suffix("}")?;
     // A comma after the value would begin another member; only inside brackets or quotes it is a part of it, and then
     // the value alone is valid JSON.
-    let value = std::str::from_utf8(value).ok()?;
     let general = || serde_json::from_str(value).ok().map(RawValue::get);
     let result = plain_value(value).or_else(general)?;
     // 0 is a number, 07 is none.
-    let id = std::str::from_utf8(id).ok().filter(|&id| id == "0" || id.starts_with(|first| first > '0'))?;
-    Some((id, result))
+    (id == "0" || id.starts_with(|first| first > '0')).then_some((id, result))
 }
 
 impl<'a> Message<'a> {

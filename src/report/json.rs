@@ -2,6 +2,7 @@
 //! and their spelling (`docs/record.schema.json`); passes the worker's JSON through as the bytes it is.
 
 use super::sink::Sink;
+use crate::ids::WorkerId;
 use crate::job::UserId;
 use crate::json::Json;
 use crate::record::{Printed, Record};
@@ -23,6 +24,18 @@ pub struct RecordWriter {
     second: u64,
     /// That second as in RFC 3339, up to the point before the milliseconds.
     text: [u8; TO_THE_SECOND],
+    /// Of the last record, and how that was written: many that come together share all of it.
+    begun: Begun,
+    begun_text: Vec<u8>,
+}
+
+/// Where and when an attempt was begun.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+struct Begun {
+    worker: Option<WorkerId>,
+    pid: Option<u32>,
+    attempts: u32,
+    start: Option<Wall>,
 }
 
 /// Bytes of `2026-11-22T08:00:00.`
@@ -58,16 +71,12 @@ impl RecordWriter {
         if record.stdout.is_some() || record.stderr.is_some() {
             push_printed(record, out);
         }
-        if let Some(worker) = record.worker {
-            push_number(b",\"worker\":", u64::from(worker.0), out);
+        let begun = Begun { worker: record.worker, pid: record.pid, attempts: record.attempts, start: record.start };
+        if begun != self.begun || self.begun_text.is_empty() {
+            self.begun = begun;
+            self.write_begun();
         }
-        if let Some(pid) = record.pid {
-            push_number(b",\"pid\":", u64::from(pid), out);
-        }
-        push_number(b",\"attempts\":", u64::from(record.attempts), out);
-        if let Some(start) = record.start {
-            self.push_start(start, out);
-        }
+        out.extend_from_slice(&self.begun_text);
         out.extend_from_slice(b",\"seconds\":");
         push_seconds(record.duration, out);
         if let Some(line) = record.line {
@@ -80,6 +89,23 @@ impl RecordWriter {
             out.push(b'"');
         }
         out.extend_from_slice(b"}\n");
+    }
+
+    fn write_begun(&mut self) {
+        let mut out = std::mem::take(&mut self.begun_text);
+        out.clear();
+        let Begun { worker, pid, attempts, start } = self.begun;
+        if let Some(worker) = worker {
+            push_number(b",\"worker\":", u64::from(worker.0), &mut out);
+        }
+        if let Some(pid) = pid {
+            push_number(b",\"pid\":", u64::from(pid), &mut out);
+        }
+        push_number(b",\"attempts\":", u64::from(attempts), &mut out);
+        if let Some(start) = start {
+            self.push_start(start, &mut out);
+        }
+        self.begun_text = out;
     }
 
     fn push_start(&mut self, start: Wall, out: &mut Vec<u8>) {

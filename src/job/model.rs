@@ -3,6 +3,7 @@
 use super::fingerprint::Fingerprint;
 use crate::ids::JobId;
 use crate::json::Json;
+use compact_str::CompactString;
 use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
@@ -86,8 +87,9 @@ pub enum Call {
 /// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct FunctionCall {
-    /// The parameters, and behind them the name: one piece of memory for what there may be millions of.
-    text: Box<str>,
+    /// The parameters, and behind them the name: one piece of memory for what there may be millions of, and none of its own
+    /// up to 24 bytes.
+    text: CompactString,
     params_bytes: usize,
 }
 
@@ -104,16 +106,20 @@ impl FunctionCall {
 
     /// The same with a text that is known to be one value.
     pub(super) fn of_text(method: Option<&str>, params: &str) -> Self {
-        let mut text = String::with_capacity(params.len() + method.map_or(0, str::len));
+        let mut text = CompactString::with_capacity(params.len() + method.map_or(0, str::len));
         text.push_str(params);
-        Self::of_owned(method, text)
+        Self::followed_by(method, text)
     }
 
     /// The same with the memory of that text.
-    pub(super) fn of_owned(method: Option<&str>, mut params: String) -> Self {
-        let params_bytes = params.len();
-        params.push_str(method.unwrap_or_default());
-        FunctionCall { text: params.into(), params_bytes }
+    pub(super) fn of_owned(method: Option<&str>, params: String) -> Self {
+        Self::followed_by(method, params.into())
+    }
+
+    fn followed_by(method: Option<&str>, mut text: CompactString) -> Self {
+        let params_bytes = text.len();
+        text.push_str(method.unwrap_or_default());
+        FunctionCall { text, params_bytes }
     }
 
     /// Name of the function; missing when the list leaves it to the run's default.

@@ -79,7 +79,7 @@ fn a_remembered_second_makes_no_difference() {
 
 #[test]
 fn a_large_result_keeps_its_memory_and_its_place() {
-    let record = Record { tags: ok("[1]").result, ..ok("[1,\n2]") };
+    let record = Record { tags: ok("[1]").result, ..ok("[1,\n\"longer than what needs no memory\"]") };
     let (mut around, mut sink, mut out) = (record.clone(), Sink::default(), Vec::new());
     let result = around.result.take().unwrap();
     let memory = result.as_ptr();

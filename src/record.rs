@@ -73,12 +73,6 @@ pub struct Record {
     pub result: Option<Json>,
     /// Why it did not end ok: `{"code":…,"message":"…","data":…}`; `code` and `data` may be missing. Never together with `result`.
     pub error: Option<Json>,
-    /// What a function printed on its standard output (commands have theirs in `result`).
-    pub stdout: Option<Printed>,
-    /// The same for standard error.
-    pub stderr: Option<Printed>,
-    /// What the job is called in text: the line, or the command, or the method with its parameters; shortened, for people. Not in the JSON.
-    pub label: Box<[u8]>,
     /// The worker that had it last; none if it was never given to one.
     pub worker: Option<WorkerId>,
     /// That worker's process.
@@ -89,17 +83,47 @@ pub struct Record {
     pub start: Option<Wall>,
     /// How long its last attempt took, in active time.
     pub duration: Duration,
+    /// Its number in the list. Not in the JSON, where an id may stand in its place.
+    pub number: JobId,
+    /// What most records do not have.
+    pub rare: Option<Box<Rare>>,
+}
+
+impl Record {
+    /// What most records do not have, empty where this one has nothing of it.
+    pub fn rare(&self) -> &Rare {
+        self.rare.as_deref().unwrap_or(const { &Rare::NONE })
+    }
+
+    /// The same, to be filled in.
+    pub fn rare_mut(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_with(|| Box::new(Rare::NONE))
+    }
+}
+
+/// What most records do not have: kept apart, because a record is handed on by value many times.
+#[derive(Debug, Clone)]
+pub struct Rare {
+    /// What a function printed on its standard output (commands have theirs in `result`).
+    pub stdout: Option<Printed>,
+    /// The same for standard error.
+    pub stderr: Option<Printed>,
+    /// What the job is called in text: the line, or the command, or the method with its parameters; shortened, for people. Not in the JSON.
+    pub label: Vec<u8>,
     /// The line of the list it stood on, from 1; only with [`Status::Invalid`].
     pub line: Option<u64>,
     /// The job's `tags`, as given: a JSON array.
     pub tags: Option<Json>,
-    /// Its number in the list. Not in the JSON, where an id may stand in its place.
-    pub number: JobId,
     /// What the job is the same as in other runs of the list: the member `job` of a journal.
     pub content: Option<Fingerprint>,
     /// Set while the worker holds a file with the job's whole output open (`stdout_spill` in the result): whoever wants
     /// it opens it when the record is emitted. Not in the JSON.
     pub spill: Option<Spill>,
+}
+
+impl Rare {
+    const NONE: Rare =
+        Rare { stdout: None, stderr: None, label: Vec::new(), line: None, tags: None, content: None, spill: None };
 }
 
 /// Whom to tell when a file with large output was opened.

@@ -27,25 +27,22 @@ fn line(record: &Record) -> String {
 fn record(status: Status) -> Record {
     let is_ok = status == Status::Ok;
     let has_begun = !matches!(status, Status::Skipped | Status::Invalid);
-    Record {
+    let mut record = Record {
         id: UserId::Number(1),
         status,
         result: if is_ok { raw(r#"{"exit_code":0,"stdout":"hi\n","stderr":""}"#) } else { None },
         error: if is_ok { None } else { raw(r#"{"message":"why"}"#) },
-        stdout: None,
-        stderr: None,
-        label: b"echo hi"[..].into(),
         worker: has_begun.then_some(WorkerId(1)),
         pid: has_begun.then_some(4711),
         attempts: u32::from(has_begun),
         start: has_begun.then_some(Wall(1_795_334_400_120)),
         duration: if has_begun { Duration::from_micros(4_120) } else { Duration::ZERO },
-        line: (status == Status::Invalid).then_some(3),
-        tags: None,
         number: supervisor::ids::JobId(1),
-        content: None,
-        spill: None,
-    }
+        rare: None,
+    };
+    record.rare_mut().label = b"echo hi".to_vec();
+    record.rare_mut().line = (status == Status::Invalid).then_some(3);
+    record
 }
 
 #[test]
@@ -75,11 +72,14 @@ fn printed_output_keeps_the_schema_whatever_it_holds() {
         for total in [bytes.len() as u64, bytes.len() as u64 + 5] {
             let printed = Some(Printed { bytes: bytes.to_vec(), total });
             for status in [Status::Ok, Status::Failed, Status::Timeout, Status::Crashed] {
-                let both = Record { stdout: printed.clone(), stderr: printed.clone(), ..record(status) };
-                let value = assert_valid_record(&line(&both));
+                let mut record = record(status);
+                (record.rare_mut().stdout, record.rare_mut().stderr) = (printed.clone(), printed.clone());
+                let value = assert_valid_record(&line(&record));
                 assert_eq!(value.get("truncated").is_some(), total > bytes.len() as u64);
-                assert_valid_record(&line(&Record { stderr: None, ..both.clone() }));
-                assert_valid_record(&line(&Record { stdout: None, ..both }));
+                record.rare_mut().stderr = None;
+                assert_valid_record(&line(&record));
+                (record.rare_mut().stdout, record.rare_mut().stderr) = (None, printed.clone());
+                assert_valid_record(&line(&record));
             }
         }
     }
@@ -88,7 +88,9 @@ fn printed_output_keeps_the_schema_whatever_it_holds() {
 #[test]
 fn results_and_tags_are_any_json_on_one_line() {
     for result in ["null", "0", "[1,\n2]", "{\"a\":\r\n{}}", "\"\\n\"", "1e400", "[]"] {
-        let text = line(&Record { result: raw(result), tags: raw("[1,\n\"x\"]"), ..record(Status::Ok) });
+        let mut record = Record { result: raw(result), ..record(Status::Ok) };
+        record.rare_mut().tags = raw("[1,\n\"x\"]");
+        let text = line(&record);
         let is_number_beyond_all = result == "1e400";
         if !is_number_beyond_all {
             assert_valid_record(&text);

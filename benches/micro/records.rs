@@ -46,19 +46,13 @@ fn record(result: &str) -> Record {
         status: Status::Ok,
         result: Some(Json::parse(result).expect("it is JSON")),
         error: None,
-        stdout: None,
-        stderr: None,
-        label: b"echo hello"[..].into(),
         worker: Some(WorkerId(2)),
         pid: Some(4711),
         attempts: 1,
         start: Some(Wall(1_795_334_400_120)),
         duration: Duration::from_millis(4),
-        line: None,
-        tags: None,
         number: JobId(1),
-        content: None,
-        spill: None,
+        rare: None,
     }
 }
 

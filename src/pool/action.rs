@@ -9,10 +9,6 @@ use crate::status::ExitStatus;
 
 /// Something the shell has to do. It does it and decides nothing.
 #[derive(Debug, Clone)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "most actions are records, and a box for each of them costs more than the moves"
-)]
 pub enum Action {
     /// Start a process in a slot; answer with `Spawned` or `SpawnFailed`.
     Spawn {

@@ -92,5 +92,5 @@ impl Order {
 fn weight(record: &Record) -> usize {
     let json = |value: &Option<Json>| value.as_ref().map_or(0, |value| value.get().len());
     let printed = |value: &Option<crate::record::Printed>| value.as_ref().map_or(0, |value| value.bytes.len());
-    256 + json(&record.result) + json(&record.error) + printed(&record.stdout) + printed(&record.stderr)
+    256 + json(&record.result) + json(&record.error) + printed(&record.rare().stdout) + printed(&record.rare().stderr)
 }

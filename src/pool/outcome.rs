@@ -57,7 +57,9 @@ impl Pool {
             self.retry_later(key);
         } else {
             let mut record = self.record_of_attempt(id, key, flight, attempt);
-            record.spill = spill;
+            if spill.is_some() {
+                record.rare_mut().spill = spill;
+            }
             self.finish(key, record);
         }
     }
@@ -131,8 +133,10 @@ impl Pool {
         record.result = attempt.result;
         record.error = attempt.error;
         if let Some(mut said) = flight.said {
-            record.stdout = Said::take(&mut said.stdout);
-            record.stderr = Said::take(&mut said.stderr);
+            let (stdout, stderr) = (Said::take(&mut said.stdout), Said::take(&mut said.stderr));
+            if stdout.is_some() || stderr.is_some() {
+                (record.rare_mut().stdout, record.rare_mut().stderr) = (stdout, stderr);
+            }
         }
         record.worker = Some(id);
         record.pid = Some(self.workers[id.index()].shown_pid);
@@ -163,11 +167,15 @@ impl Pool {
     fn finish(&mut self, key: JobKey, mut record: Record) {
         let entry = self.jobs.remove(key);
         if self.config.labels || record.status != Status::Ok {
-            record.label = entry.job.label().into();
+            record.rare_mut().label = entry.job.label();
         }
-        record.tags = entry.job.options.and_then(|options| options.tags);
+        if let Some(tags) = entry.job.options.and_then(|options| options.tags) {
+            record.rare_mut().tags = Some(tags);
+        }
+        if let Some(past) = entry.job.past {
+            record.rare_mut().content = Some(past.content);
+        }
         record.id = entry.job.id;
-        record.content = entry.job.past.map(|past| past.content);
         self.just_ended.push_back((record.id.clone(), record.status == Status::Ok));
         self.emit(entry.job.number, record);
     }
@@ -205,8 +213,8 @@ impl Pool {
         let mut record = blank(Status::Invalid);
         record.id = invalid.id.unwrap_or(UserId::Number(invalid.number.0));
         record.error = Some(Json::from(&json!({"message": invalid.message, "data": data})));
-        record.label = invalid.excerpt;
-        record.line = Some(invalid.line);
+        record.rare_mut().label = invalid.excerpt.into();
+        record.rare_mut().line = Some(invalid.line);
         self.just_ended.push_back((record.id.clone(), false));
         self.emit(invalid.number, record);
     }
@@ -241,7 +249,7 @@ impl Pool {
     }
 
     fn give_out(&mut self, record: Record) {
-        let spill = record.spill;
+        let spill = record.rare().spill;
         self.actions.push_back(Action::Emit(record));
         if let Some(spill) = spill {
             self.release(spill);
@@ -293,19 +301,13 @@ fn blank(status: Status) -> Record {
         status,
         result: None,
         error: None,
-        stdout: None,
-        stderr: None,
-        label: Box::default(),
         worker: None,
         pid: None,
         attempts: 0,
         start: None,
         duration: Duration::ZERO,
-        line: None,
-        tags: None,
         number: JobId(0),
-        content: None,
-        spill: None,
+        rare: None,
     }
 }
 

@@ -51,7 +51,7 @@ impl Failures {
     pub(super) fn push_line(&self, record: &Record, fault: &Fault<'_>, out: &mut Vec<u8>) {
         let message = fault.message();
         out.extend_from_slice(PREFIX.as_bytes());
-        if record.status == Status::Invalid && record.line.is_some() {
+        if record.status == Status::Invalid && record.rare().line.is_some() {
             push_invalid(record, &message, out);
         } else {
             push_job(record, out);
@@ -97,9 +97,9 @@ impl Failures {
 pub(super) fn push_job(record: &Record, out: &mut Vec<u8>) {
     out.extend_from_slice(b"job ");
     escape::one_line(&id_text(&record.id), out);
-    if !record.label.is_empty() {
+    if !record.rare().label.is_empty() {
         out.extend_from_slice(b" (");
-        escape::one_line(&record.label, out);
+        escape::one_line(&record.rare().label, out);
         out.push(b')');
     }
 }
@@ -116,7 +116,7 @@ fn id_text(id: &UserId) -> Vec<u8> {
 }
 
 fn push_invalid(record: &Record, message: &[u8], out: &mut Vec<u8>) {
-    let line = record.line.unwrap_or_default();
+    let line = record.rare().line.unwrap_or_default();
     out.extend_from_slice(b"invalid job: ");
     if !message.starts_with(b"line ") {
         out.extend_from_slice(format!("line {line}: ").as_bytes());

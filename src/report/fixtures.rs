@@ -3,7 +3,7 @@
 use crate::ids::{JobId, WorkerId};
 use crate::job::UserId;
 use crate::json::Json;
-use crate::record::{Record, Status};
+use crate::record::{Rare, Record, Status};
 use crate::time::Wall;
 use std::time::Duration;
 
@@ -18,19 +18,22 @@ pub(super) fn ok(result: &str) -> Record {
         status: Status::Ok,
         result: raw(result),
         error: None,
-        stdout: None,
-        stderr: None,
-        label: b"echo hi"[..].into(),
         worker: Some(WorkerId(2)),
         pid: Some(4711),
         attempts: 1,
         start: Some(Wall(1_795_334_400_120)),
         duration: Duration::from_millis(4),
-        line: None,
-        tags: None,
         number: JobId(1),
-        content: None,
-        spill: None,
+        rare: None,
+    }
+    .with(|rare| rare.label = b"echo hi".to_vec())
+}
+
+impl Record {
+    /// The same with what most records do not have.
+    pub(super) fn with(mut self, fill_in: impl FnOnce(&mut Rare)) -> Self {
+        fill_in(self.rare_mut());
+        self
     }
 }
 

@@ -43,7 +43,7 @@ impl JobLog {
             received(record),
         );
         self.bytes.extend_from_slice(line.as_bytes());
-        escape::one_line(&record.label, &mut self.bytes);
+        escape::one_line(&record.rare().label, &mut self.bytes);
         self.bytes.push(b'\n');
     }
 
@@ -70,7 +70,7 @@ fn received(record: &Record) -> u64 {
         Stream::Bytes(bytes) => bytes.len() as u64,
         Stream::Kept { bytes, .. } => bytes,
     });
-    let printed = record.stdout.as_ref().map_or(0, |printed| printed.total);
+    let printed = record.rare().stdout.as_ref().map_or(0, |printed| printed.total);
     ended.stdout_bytes.unwrap_or(kept).max(printed)
 }
 
@@ -85,7 +85,7 @@ mod tests {
         let mut log = JobLog::default();
         let mut record = ok(r#"{"exit_code":0,"stdout":"hi\n"}"#);
         record.start = Some(Wall(1_700_000_000_120));
-        record.label = b"echo a\tb".as_slice().into();
+        record.rare_mut().label = b"echo a\tb".to_vec();
         log.push(&record);
         let mut failed = not_ok(Status::Failed, r#"{"message":"x","data":{"exit_code":-9,"signal":"SIGKILL"}}"#);
         failed.start = record.start;

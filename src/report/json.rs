@@ -46,7 +46,7 @@ const FRAME_BYTES: usize = 256;
 impl RecordWriter {
     /// Appends the record as one line, with its line feed.
     pub fn write(&mut self, record: &Record, out: &mut Vec<u8>) {
-        let values = [&record.result, &record.error, &record.tags];
+        let values = [&record.result, &record.error, &record.rare().tags];
         out.reserve(
             FRAME_BYTES + values.iter().map(|raw| raw.as_ref().map_or(0, |raw| raw.get().len())).sum::<usize>(),
         );
@@ -68,7 +68,7 @@ impl RecordWriter {
     /// What follows the result.
     fn push_tail(&mut self, record: &Record, out: &mut Vec<u8>) {
         push_raw(b",\"error\":", record.error.as_ref(), out);
-        if record.stdout.is_some() || record.stderr.is_some() {
+        if record.rare().stdout.is_some() || record.rare().stderr.is_some() {
             push_printed(record, out);
         }
         let begun = Begun { worker: record.worker, pid: record.pid, attempts: record.attempts, start: record.start };
@@ -79,11 +79,11 @@ impl RecordWriter {
         out.extend_from_slice(&self.begun_text);
         out.extend_from_slice(b",\"seconds\":");
         push_seconds(record.duration, out);
-        if let Some(line) = record.line {
+        if let Some(line) = record.rare().line {
             push_number(b",\"line\":", line, out);
         }
-        push_raw(b",\"tags\":", record.tags.as_ref(), out);
-        if let Some(content) = record.content {
+        push_raw(b",\"tags\":", record.rare().tags.as_ref(), out);
+        if let Some(content) = record.rare().content {
             out.extend_from_slice(b",\"job\":\"");
             push_hex(&content.0, out);
             out.push(b'"');
@@ -219,7 +219,7 @@ fn make_one_line(json: &mut [u8]) {
 }
 
 fn push_printed(record: &Record, out: &mut Vec<u8>) {
-    let streams = [(&record.stdout, "stdout"), (&record.stderr, "stderr")];
+    let streams = [(&record.rare().stdout, "stdout"), (&record.rare().stderr, "stderr")];
     for (printed, name) in streams {
         if let Some(printed) = printed {
             push_name(name, "", out);

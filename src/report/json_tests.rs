@@ -23,13 +23,13 @@ fn the_line_of_the_design() {
 
 #[test]
 fn every_member_in_its_place() {
-    let record = Record {
-        id: UserId::Json("\"c7\"".into()),
-        stdout: Some(Printed { bytes: b"a\"\\\n\r\t\x01\x1f\x7f\xc3\xa9".to_vec(), total: 20 }),
-        stderr: Some(Printed { bytes: b"\xff\x00".to_vec(), total: 2 }),
-        tags: raw("[\"x\",\n \"y\"]"),
-        ..not_ok(Status::Failed, r#"{"code":-32000,"message":"bad"}"#)
-    };
+    let record =
+        Record { id: UserId::Json("\"c7\"".into()), ..not_ok(Status::Failed, r#"{"code":-32000,"message":"bad"}"#) }
+            .with(|rare| {
+                rare.stdout = Some(Printed { bytes: b"a\"\\\n\r\t\x01\x1f\x7f\xc3\xa9".to_vec(), total: 20 });
+                rare.stderr = Some(Printed { bytes: b"\xff\x00".to_vec(), total: 2 });
+                rare.tags = raw("[\"x\",\n \"y\"]");
+            });
     let expected = concat!(
         r#"{"id":"c7","status":"failed","error":{"code":-32000,"message":"bad"},"#,
         r#""stdout":"a\"\\\n\r\t\u0001\u001f"#,
@@ -44,7 +44,7 @@ fn every_member_in_its_place() {
 
 #[test]
 fn what_never_began_has_neither_worker_nor_start() {
-    let record = Record { line: Some(7), ..never_begun(Status::Invalid, r#"{"message":"line 7"}"#) };
+    let record = never_begun(Status::Invalid, r#"{"message":"line 7"}"#).with(|rare| rare.line = Some(7));
     assert_eq!(
         line(&record),
         "{\"id\":1,\"status\":\"invalid\",\"error\":{\"message\":\"line 7\"},\"attempts\":0,\"seconds\":0.000,\"line\":7}\n"
@@ -79,7 +79,7 @@ fn a_remembered_second_makes_no_difference() {
 
 #[test]
 fn a_large_result_keeps_its_memory_and_its_place() {
-    let record = Record { tags: ok("[1]").result, ..ok("[1,\n\"longer than what needs no memory\"]") };
+    let record = ok("[1,\n\"longer than what needs no memory\"]").with(|rare| rare.tags = raw("[1]"));
     let (mut around, mut sink, mut out) = (record.clone(), Sink::default(), Vec::new());
     let result = around.result.take().unwrap();
     let memory = result.as_ptr();

@@ -28,7 +28,7 @@ impl Rows {
 
 /// Files that a worker holds open for text output are gone with it: a row does not name them.
 fn without_spills(record: &Record) -> Cow<'_, Record> {
-    if record.spill.is_none() {
+    if record.rare().spill.is_none() {
         return Cow::Borrowed(record);
     }
     let mut record = record.clone();
@@ -59,7 +59,7 @@ mod tests {
         let json =
             r#"{"exit_code":0,"stdout":"a \",\"stdout_spill\":\"b","stdout_bytes":9,"stdout_spill":"/proc/1/fd/7"}"#;
         let mut record = ok(json);
-        record.spill = Some(Spill { worker: WorkerId(1), generation: Generation(1), request: 1 });
+        record.rare_mut().spill = Some(Spill { worker: WorkerId(1), generation: Generation(1), request: 1 });
         let mut rows = Rows::default();
         rows.push(&record);
         let text = rows.take(|bytes| String::from_utf8(bytes.to_vec()).unwrap());

@@ -40,8 +40,8 @@ impl Text {
         let ended = Ended::of(record, &fault, self.is_command);
         let tag = self.has_tags.then(|| tag_of(record));
         let stdout = Printout {
-            stream: stream_of(record.stdout.as_ref(), ended.stdout),
-            total: total_of(record.stdout.as_ref()).or(ended.stdout_bytes),
+            stream: stream_of(record.rare().stdout.as_ref(), ended.stdout),
+            total: total_of(record.rare().stdout.as_ref()).or(ended.stdout_bytes),
             spill: ended.stdout_spill.as_deref(),
             tag: tag.as_deref(),
         };
@@ -56,8 +56,8 @@ impl Text {
             push_note(record, &format!("standard output: {missing}"), streams);
         }
         let stderr = Printout {
-            stream: stream_of(record.stderr.as_ref(), ended.stderr),
-            total: total_of(record.stderr.as_ref()).or(ended.stderr_bytes),
+            stream: stream_of(record.rare().stderr.as_ref(), ended.stderr),
+            total: total_of(record.rare().stderr.as_ref()).or(ended.stderr_bytes),
             spill: ended.stderr_spill.as_deref(),
             tag: tag.as_deref(),
         };
@@ -126,8 +126,8 @@ fn total_of(printed: Option<&Printed>) -> Option<u64> {
 
 /// What `--tag` puts in front of each line, as GNU parallel does.
 fn tag_of(record: &Record) -> Vec<u8> {
-    let mut tag = Vec::with_capacity(record.label.len() + 1);
-    escape::one_line(&record.label, &mut tag);
+    let mut tag = Vec::with_capacity(record.rare().label.len() + 1);
+    escape::one_line(&record.rare().label, &mut tag);
     tag.push(b'\t');
     tag
 }

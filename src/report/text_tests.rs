@@ -87,7 +87,7 @@ fn cut_output_is_never_silent() {
     let told = "supervisor: job 1 (echo hi): standard output: only the first 3 of 10 bytes are here \
                 (cannot open /nosuch/1: no such file or directory (ENOENT))\n";
     assert_eq!(command(&record), pair("abc", told));
-    let record = Record { stderr: Some(Printed { bytes: b"x\n".to_vec(), total: 5 }), ..ok("null") };
+    let record = ok("null").with(|rare| rare.stderr = Some(Printed { bytes: b"x\n".to_vec(), total: 5 }));
     let told = "x\nsupervisor: job 1 (echo hi): standard error: only the first 2 of 5 bytes are here \
                 (see --max-output, --output-dir)\n";
     assert_eq!(function(&record), pair("", told));
@@ -96,7 +96,7 @@ fn cut_output_is_never_silent() {
 #[test]
 fn a_function_prints_and_then_returns() {
     let printed = Some(Printed { bytes: b"printed\n".to_vec(), total: 8 });
-    assert_eq!(function(&Record { stdout: printed, ..ok("\"text \\u00e9\"") }), pair("printed\ntext é\n", ""));
+    assert_eq!(function(&ok("\"text \\u00e9\"").with(|rare| rare.stdout = printed)), pair("printed\ntext é\n", ""));
     assert_eq!(function(&ok("[1,\"a\"]")), pair("[1,\"a\"]\n", ""));
     assert_eq!(function(&ok("null")), pair("", ""));
     // A function may return what looks like a command's result.
@@ -110,7 +110,8 @@ fn a_function_that_raised_is_told_with_its_traceback() {
         Status::Failed,
         r#"{"code":-32000,"message":"ValueError: bad\nsecond","data":{"type":"ValueError","traceback":"Traceback:\n  line 1\u001b[2J\n"}}"#,
     );
-    let record = Record { stderr: Some(Printed { bytes: b"said".to_vec(), total: 4 }), attempts: 3, ..record };
+    let record =
+        Record { attempts: 3, ..record }.with(|rare| rare.stderr = Some(Printed { bytes: b"said".to_vec(), total: 4 }));
     let told = "supervisor: job 1 (echo hi) failed (3 attempts): ValueError: bad\n    second\nsaid\n\
                 Traceback:\n  line 1\\x1b[2J\n";
     assert_eq!(function(&record), pair("", told));
@@ -133,11 +134,11 @@ fn every_other_end_in_words() {
     assert_eq!(told(&not_ok(Status::Failed, r#"{"message":{"odd":1}}"#)), job("failed: {\"odd\":1}"));
     let record = Record {
         id: UserId::Json("\"a\\u001b1\"".into()),
-        label: Box::default(),
         ..never_begun(Status::Skipped, r#"{"message":"job 1 failed"}"#)
-    };
+    }
+    .with(|rare| rare.label.clear());
     assert_eq!(told(&record), "supervisor: job a\\x1b1 was skipped: job 1 failed\n");
-    let invalid = |message: &str| Record { line: Some(7), ..never_begun(Status::Invalid, message) };
+    let invalid = |message: &str| never_begun(Status::Invalid, message).with(|rare| rare.line = Some(7));
     assert_eq!(told(&invalid(r#"{"message":"no \"id\""}"#)), "supervisor: invalid job: line 7: no \"id\"\n");
     let message = r#"{"message":"line 7, column 3: bad"}"#;
     assert_eq!(told(&invalid(message)), "supervisor: invalid job: line 7, column 3: bad\n");

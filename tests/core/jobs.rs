@@ -255,7 +255,7 @@ fn what_is_no_job_has_a_record_and_decides_the_exit_code() {
     let mut t = Script::new(|_| {});
     t.reads_garbage();
     let record = t.record("bad", Status::Invalid);
-    assert_eq!((record.line, record.attempts), (Some(7), 0));
+    assert_eq!((record.rare().line, record.attempts), (Some(7), 0));
     t.list_ends();
     t.finishes(ExitCode::BadInput);
 }

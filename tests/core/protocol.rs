@@ -122,7 +122,7 @@ fn printed_output_belongs_to_its_job_and_is_cut_with_its_true_length() {
     let mut t = Script::running(|config| config.max_output = 4, &["a1"]);
     t.worker(1).gets(&["a1"]);
     t.worker(1).says(r#"{"method":"output","params":{"id":0,"stream":"stdout","data":"hello\n"}}"#).answers("a1");
-    let printed = t.record("a1", Status::Ok).stdout.unwrap();
+    let printed = t.record("a1", Status::Ok).rare().stdout.clone().unwrap();
     assert_eq!((printed.bytes.as_slice(), printed.total), (&b"hell"[..], 6));
     t.ends(ExitCode::Success);
 }

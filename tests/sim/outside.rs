@@ -353,7 +353,7 @@ impl Shell for Outside {
             }
             Action::LookAtShelf { worker, generation } => self.look_at_shelf((worker, generation)),
             Action::Emit(record) => {
-                if let Some(spill) = record.spill {
+                if let Some(spill) = record.rare().spill {
                     // Where its worker lives, it still holds the file.
                     let actor = self.actor((spill.worker, spill.generation)).filter(|actor| actor.dead.is_none());
                     assert!(actor.is_none_or(|actor| actor.spills.contains_key(&spill.request)));

@@ -113,8 +113,8 @@ impl RecordWriter {
         let (second, milliseconds) = (start.0 / 1000, start.0 % 1000);
         if second == self.second && second != 0 {
             out.extend_from_slice(&self.text);
-            let digit = |unit: u64| b'0' + (milliseconds / unit % 10) as u8;
-            out.extend_from_slice(&[digit(100), digit(10), digit(1), b'Z']);
+            out.extend_from_slice(&three_digits(milliseconds as u32));
+            out.push(b'Z');
         } else {
             let from = out.len();
             start.write_rfc3339(out);
@@ -252,14 +252,19 @@ fn push_number(name: &[u8], number: u64, out: &mut Vec<u8>) {
 /// Seconds with microseconds, of which zeros beyond the milliseconds are left away.
 fn push_seconds(duration: Duration, out: &mut Vec<u8>) {
     push_number(b"", duration.as_secs(), out);
-    let mut micros = duration.subsec_micros();
-    let mut text = *b".000000";
-    for digit in text[1..].iter_mut().rev() {
-        *digit = b'0' + (micros % 10) as u8;
-        micros /= 10;
+    out.push(b'.');
+    let micros = duration.subsec_micros();
+    out.extend_from_slice(&three_digits(micros / 1000));
+    if micros % 1000 != 0 {
+        let beyond = three_digits(micros % 1000);
+        let zeros = beyond.iter().rev().take_while(|&&digit| digit == b'0').count();
+        out.extend_from_slice(&beyond[..beyond.len() - zeros]);
     }
-    let zeros = text[4..].iter().rev().take_while(|&&digit| digit == b'0').count();
-    out.extend_from_slice(&text[..text.len() - zeros]);
+}
+
+/// A number below 1000, zeros in front.
+fn three_digits(number: u32) -> [u8; 3] {
+    [number / 100, number / 10 % 10, number % 10].map(|digit| b'0' + digit as u8)
 }
 
 #[cfg(test)]

@@ -92,6 +92,8 @@ pub fn parse(mut argv: Vec<OsString>) -> Result<Invocation, UsageError> {
             let (_, given) = matches.subcommand().expect("spawn was matched");
             settle::settle(&mut spawn, given)?;
             let config = resolve::resolve(*spawn, arguments, environment::machine())?;
+            // Some thousand small pieces, which would be given back one by one while the first job waits.
+            std::mem::forget((definition, matches));
             Ok(Invocation::Spawn(Box::new(config)))
         }
         Subcommands::Lock(lock) => {

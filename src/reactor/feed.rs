@@ -115,13 +115,13 @@ impl Feed {
         }
     }
 
-    /// Hands in jobs as long as the core wants some and some are there.
-    pub(super) fn pump(&mut self, pool: &mut Pool, now: Now) {
+    /// Hands in jobs as long as the core wants some and some are there. How many bytes of the list were taken for that.
+    pub(super) fn pump(&mut self, pool: &mut Pool, now: Now) -> usize {
         self.starved = false;
         let mut bytes = 0;
         for _ in 0..JOBS_PER_TURN {
             if matches!(self.state, State::Closed) || !pool.wants_job() || bytes >= BYTES_PER_TURN {
-                return;
+                break;
             }
             match self.arguments.pop_front().or_else(|| self.reader.next()) {
                 Some(Entry::Job(job)) => {
@@ -133,11 +133,12 @@ impl Feed {
                     Some(more) => bytes += more,
                     None => {
                         self.starved = true;
-                        return;
+                        break;
                     }
                 },
             }
         }
+        bytes
     }
 
     /// Takes in the next chunk. How many bytes it has, if that may have brought jobs.

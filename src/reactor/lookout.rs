@@ -11,6 +11,9 @@ use std::time::Duration;
 /// waking takes.
 const LOOK: Duration = Duration::from_micros(200);
 
+/// From here on, what one turn moves is no small answer.
+const FLOW_BYTES: usize = 16 << 10;
+
 /// What is known of the waits so far.
 #[derive(Debug, Default)]
 pub(super) struct Lookout {
@@ -29,6 +32,11 @@ impl Lookout {
     /// So long it took until something came.
     pub(super) fn waited(&mut self, span: Duration) {
         self.comes_soon = span <= LOOK;
+    }
+
+    /// So much came, or went. More than answers have is data that flows: whoever it flows from or to needs the cores.
+    pub(super) fn moved(&mut self, bytes: usize) {
+        self.comes_soon &= bytes < FLOW_BYTES;
     }
 }
 
@@ -52,6 +60,16 @@ mod tests {
         assert_eq!(lookout.span(0), LOOK);
         assert_eq!(lookout.span(1), LOOK);
         lookout.waited(LOOK + Duration::from_nanos(1));
+        assert_eq!(lookout.span(0), Duration::ZERO);
+    }
+
+    #[test]
+    fn where_data_flows_nobody_looks() {
+        let mut lookout = with_cores(2);
+        lookout.waited(Duration::ZERO);
+        lookout.moved(FLOW_BYTES - 1);
+        assert_eq!(lookout.span(0), LOOK);
+        lookout.moved(FLOW_BYTES);
         assert_eq!(lookout.span(0), Duration::ZERO);
     }
 

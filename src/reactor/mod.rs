@@ -150,7 +150,8 @@ impl Reactor {
             if self.pool.next_deadline().is_some_and(|at| at <= now.time) {
                 self.pool.handle(now, Event::DeadlineReached);
             }
-            self.feed.pump(&mut self.pool, now);
+            let taken = self.feed.pump(&mut self.pool, now);
+            self.lookout.moved(taken);
             self.adopt_marks();
             self.feed.watch(&self.hands.poller);
             self.tell_output(now);
@@ -228,6 +229,7 @@ impl Reactor {
                 let Some((child, poller)) = self.hands.child_and_poller(worker, generation) else { return };
                 child.flush(poller);
                 let bytes = child.backlog();
+                self.lookout.moved(usize::MAX);
                 self.pool.handle(now, Event::StdinBacklog { worker, generation, bytes });
             }
             Ready::Door => self.hands.guests.welcome(&self.hands.poller),
@@ -265,6 +267,7 @@ impl Reactor {
                 }
                 Got::Bytes(count, fresh) => {
                     total += count;
+                    self.lookout.moved(total);
                     let bytes = &self.buffer[..fresh];
                     let event = match stream {
                         Stream::Stdout => Event::Output { worker, generation, bytes },

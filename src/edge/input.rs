@@ -1,4 +1,4 @@
-//! The job list's bytes. Owns the reading: without waiting where that can be had (pipes, sockets), otherwise the thread
+//! The job list's bytes. Owns the reading: without waiting where that can be had (pipes, sockets, files in memory), otherwise the thread
 //! that blocks in read(2) and the two chunks between it and the reactor; never looks at what it reads.
 
 use super::now::Kind;
@@ -59,7 +59,7 @@ pub struct Input {
 enum Way {
     /// By a thread that blocks in read(2).
     Thread { events: Receiver<InputEvent>, used: SyncSender<Chunk> },
-    /// By reads that do not wait, of a descriptor which the reactor polls.
+    /// By reads that do not wait, of a descriptor which the reactor polls, or of a file as far as it is in memory.
     Direct { source: OwnedFd, kind: Kind, spare: Option<Chunk>, is_readable: bool },
     /// Nothing more will come; why, if that is still to be told.
     Ended { untold: Option<String> },
@@ -68,7 +68,7 @@ enum Way {
 impl Input {
     /// Starts reading `source`, which is read with read(2) as it is; `wake` rings when there is something to take.
     pub fn start(source: OwnedFd, wake: Wake) -> io::Result<Self> {
-        let way = match Kind::of(&source) {
+        let way = match Kind::of_source(&source) {
             Some(kind) => Way::Direct { source, kind, spare: None, is_readable: true },
             None => Way::threaded(source, &wake)?,
         };
@@ -96,16 +96,16 @@ impl Input {
         let event = match kind.read(&*source, &mut chunk.buffer) {
             Ok(0) => InputEvent::End,
             Ok(length) => {
-                // A short read has emptied it, and what comes later makes it readable anew.
-                *is_readable = length == chunk.buffer.len();
+                // A short read has emptied it, and what comes later makes it readable anew. A file is until its end.
+                *is_readable = length == chunk.buffer.len() || *kind == Kind::File;
                 chunk.length = length;
                 return InputEvent::Chunk(chunk);
             }
-            Err(Errno::EAGAIN | Errno::EINTR) => {
+            Err(Errno::EAGAIN | Errno::EINTR) if *kind != Kind::File => {
                 *spare = Some(chunk);
                 return InputEvent::Nothing;
             }
-            Err(Errno::EOPNOTSUPP | Errno::ENOSYS | Errno::EPERM) => {
+            Err(Errno::EAGAIN | Errno::EINTR | Errno::EOPNOTSUPP | Errno::ENOSYS | Errno::EPERM) => {
                 self.use_thread();
                 return InputEvent::Nothing;
             }
@@ -131,8 +131,8 @@ impl Input {
     /// The descriptor to be polled for what is new, where no bell rings.
     pub fn poll_fd(&self) -> Option<BorrowedFd<'_>> {
         match &self.way {
+            Way::Direct { kind: Kind::File, .. } | Way::Thread { .. } | Way::Ended { .. } => None,
             Way::Direct { source, .. } => Some(source.as_fd()),
-            Way::Thread { .. } | Way::Ended { .. } => None,
         }
     }
 
@@ -233,7 +233,7 @@ mod tests {
     use crate::edge::wake::tests::wait_for;
     use nix::fcntl::{FcntlArg, OFlag, fcntl};
     use nix::unistd::pipe;
-    use std::io::Write;
+    use std::io::{Seek, Write};
 
     fn next(input: &mut Input, wake: &Wake) -> InputEvent {
         loop {
@@ -275,6 +275,26 @@ mod tests {
         let (all, event) = read_all(read);
         assert!(all == sent, "{} of {} bytes", all.len(), sent.len());
         assert!(matches!(event, InputEvent::End));
+    }
+
+    #[test]
+    fn a_file_in_memory_needs_no_thread() {
+        let mut file = tempfile::tempfile().unwrap();
+        let sent: Vec<u8> = (0..200_000u32).map(|n| (n % 251) as u8).collect();
+        file.write_all(&sent).unwrap();
+        file.rewind().unwrap();
+        let wake = Wake::new().unwrap();
+        let mut input = Input::start(file.into(), wake.clone()).unwrap();
+        assert!(input.poll_fd().is_none());
+        let mut all = Vec::new();
+        while let InputEvent::Chunk(chunk) = next(&mut input, &wake) {
+            all.extend_from_slice(&chunk);
+            // Where the file system cannot be asked so, the thread does it.
+            assert!(matches!(input.way, Way::Direct { .. } | Way::Thread { .. }));
+            input.give_back(chunk);
+        }
+        assert!(all == sent, "{} of {} bytes", all.len(), sent.len());
+        assert!(matches!(input.way, Way::Ended { .. } | Way::Thread { .. }));
     }
 
     #[test]

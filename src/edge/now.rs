@@ -1,6 +1,6 @@
 //! Moving bytes at once or not at all, without the flag that others share: one call says itself that it must not wait
-//! (`RWF_NOWAIT` for pipes, `MSG_DONTWAIT` for sockets). Owns the question which descriptors can do that; files, terminals
-//! and older kernels (pipes since Linux 6.4) cannot, and have a thread instead.
+//! (`RWF_NOWAIT` for pipes and for reading files, `MSG_DONTWAIT` for sockets). Owns the question which descriptors can do
+//! that; terminals, files to be written and older kernels (pipes since Linux 6.4) cannot, and have a thread instead.
 
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, recv, send};
@@ -14,14 +14,22 @@ pub(super) enum Kind {
     Pipe,
     /// A stream socket.
     Socket,
+    /// A file to be read: what the system has in memory comes at once, and for the rest somebody has to wait.
+    File,
 }
 
 impl Kind {
     /// `None` for what needs a thread.
     pub(super) fn of(fd: impl AsFd) -> Option<Self> {
+        Kind::of_source(fd).filter(|&kind| kind != Kind::File)
+    }
+
+    /// The same for what is only read.
+    pub(super) fn of_source(fd: impl AsFd) -> Option<Self> {
         match fstat(fd).map(|facts| SFlag::from_bits_truncate(facts.st_mode & SFlag::S_IFMT.bits())) {
             Ok(SFlag::S_IFIFO) => Some(Kind::Pipe),
             Ok(SFlag::S_IFSOCK) => Some(Kind::Socket),
+            Ok(SFlag::S_IFREG) => Some(Kind::File),
             _ => None,
         }
     }
@@ -30,7 +38,7 @@ impl Kind {
     pub(super) fn read(self, fd: impl AsFd, buffer: &mut [u8]) -> Result<usize, Errno> {
         match self {
             Kind::Socket => recv(fd.as_fd().as_raw_fd(), buffer, MsgFlags::MSG_DONTWAIT),
-            Kind::Pipe => {
+            Kind::Pipe | Kind::File => {
                 let part = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
                 vectored(libc::SYS_preadv2, fd, &part)
             }
@@ -41,7 +49,7 @@ impl Kind {
     pub(super) fn write(self, fd: impl AsFd, bytes: &[u8]) -> Result<usize, Errno> {
         match self {
             Kind::Socket => send(fd.as_fd().as_raw_fd(), bytes, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL),
-            Kind::Pipe => {
+            Kind::Pipe | Kind::File => {
                 let part = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
                 vectored(libc::SYS_pwritev2, fd, &part)
             }
@@ -102,8 +110,9 @@ mod tests {
     }
 
     #[test]
-    fn files_and_devices_need_a_thread() {
-        assert_eq!(Kind::of(File::open("/dev/null").unwrap()), None);
-        assert_eq!(Kind::of(File::open("/proc/self/exe").unwrap()), None);
+    fn devices_and_files_to_be_written_need_a_thread() {
+        assert_eq!(Kind::of_source(File::open("/dev/null").unwrap()), None);
+        let file = File::open("/proc/self/exe").unwrap();
+        assert_eq!((Kind::of(&file), Kind::of_source(&file)), (None, Some(Kind::File)));
     }
 }

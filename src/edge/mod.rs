@@ -15,7 +15,7 @@ mod now;
 mod output;
 mod standard;
 mod thread;
-mod wake;
+pub(crate) mod wake;
 mod writer;
 
 pub use durable::{Durable, Syncing};

@@ -217,3 +217,34 @@ impl Feed {
         self.state = State::Closed;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::{Invocation, parse};
+    use crate::edge::wake::tests::wait_for;
+    use std::io::Write;
+
+    #[test]
+    fn a_huge_line_is_taken_in_a_mebibyte_a_turn() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        let line = format!("{{\"method\":\"f\",\"params\":[\"{}\"]}}\n", "x".repeat(3 * BYTES_PER_TURN));
+        file.write_all(line.as_bytes()).unwrap();
+        let words = ["supervisor", "spawn", "--worker", "none", "--job-file"].map(Into::into);
+        let argv = words.into_iter().chain([file.path().into()]).collect();
+        let Ok(Invocation::Spawn(config)) = parse(argv) else { panic!("a run") };
+        let wake = Wake::new().unwrap();
+        let mut feed = Feed::open(&config.input, wake.clone()).unwrap();
+        let mut pool = Pool::new(config.pool);
+        let mut turns = Vec::new();
+        while pool.stats().accepted == 0 {
+            turns.push(feed.pump(&mut pool, Now::default()));
+            if feed.starved {
+                wait_for(&wake);
+            }
+        }
+        assert_eq!(turns.iter().sum::<usize>(), line.len());
+        // The last chunk of a turn may go beyond.
+        assert!(turns.iter().all(|&taken| taken < BYTES_PER_TURN + (64 << 10)), "{turns:?}");
+    }
+}

@@ -47,8 +47,6 @@ pub(super) struct Hands {
     /// Slots by the pid of their process.
     by_pid: BTreeMap<u32, WorkerId>,
     to_spawn: VecDeque<(WorkerId, Generation)>,
-    /// How many starts were tried.
-    pub(super) started: u32,
     launch: Launch,
     /// Processes that the kernel had killed for want of memory when we last looked.
     kernel_kills: u64,
@@ -82,7 +80,6 @@ impl Hands {
             children: (0..pool.workers).map(|_| None).collect(),
             by_pid: BTreeMap::new(),
             to_spawn: VecDeque::new(),
-            started: 0,
             groups: Groups::new(use_of_groups(&launch, pool.memory_max)),
             launch,
             kernel_kills: process::kernel_kills(),
@@ -133,19 +130,13 @@ impl Hands {
 
     /// Whether something is left to be done in the next turn, so that it must not wait.
     pub(super) fn is_busy(&self) -> bool {
-        !self.echoes.is_empty() || self.has_to_spawn()
-    }
-
-    /// Whether processes that were asked for are not there yet.
-    pub(super) fn has_to_spawn(&self) -> bool {
-        !self.to_spawn.is_empty()
+        !self.echoes.is_empty() || !self.to_spawn.is_empty()
     }
 
     /// Starts one of the processes that were asked for. It takes as long as a program needs to begin: signals, and what
     /// those started before have to say, are looked at in between.
     pub(super) fn spawn_one(&mut self) {
         let Some((worker, generation)) = self.to_spawn.pop_front() else { return };
-        self.started = self.started.saturating_add(1);
         let group = self.groups.make();
         let event = match self.spawn(worker, generation, group.as_ref()) {
             Ok(mut child) => {

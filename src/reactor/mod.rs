@@ -51,9 +51,6 @@ const READ_BYTES: usize = 64 << 10;
 /// cannot keep us reading for ever.
 const LAST_WORDS_BYTES: usize = 4 << 20;
 
-/// So many workers are started before the threads that write are there.
-const WORKERS_BEFORE_WRITERS: u32 = 4;
-
 // The core waits for the backlog to fall, so the bell has to ring not later than it waits.
 const _: () = assert!(edge::LOW_WATER_BYTES <= OUTPUT_BACKLOG_BYTES_MAX);
 
@@ -130,6 +127,9 @@ pub fn run(config: Config) -> anyhow::Result<ExitCode> {
         reactor.hands.keeper = Some(keeper);
         reactor.feed.look_up_in(ledger);
     }
+    // Where processes and threads are short, our workers would take the last of them.
+    reactor.stdout.output.prepare();
+    reactor.stderr.prepare();
     reactor.run_to_end()
 }
 
@@ -157,12 +157,6 @@ impl Reactor {
             self.tell_output(now);
             deadline = finish_turn(&mut self.pool, &mut self.hands);
             self.hands.spawn_one();
-            // Where processes and threads are short, many workers would take the last of them; before a few are started,
-            // whose jobs wait, it would only take time.
-            if !self.hands.has_to_spawn() || self.hands.started >= WORKERS_BEFORE_WRITERS {
-                self.stdout.output.prepare();
-                self.stderr.prepare();
-            }
             if std::mem::take(&mut self.hands.input_dropped) {
                 self.feed.close();
             }

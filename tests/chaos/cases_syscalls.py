@@ -62,11 +62,11 @@ def interrupted_calls(t):
       "tried again: every job `ok`; for ever: exit 5, every job `skipped`, after 10 s and without spinning", slow=True)
 def no_process_to_be_had(t):
     for error in ("EAGAIN", "ENOMEM"):
-        # The first ones are threads of our own: without them no run can begin, and it says so.
+        # The first two are threads of our own: without them no run can begin, and it says so.
         sweep(t, error, {name: error for name in ("clone", "clone3", "vfork")}, range(1, 7), [0, 2, 5, 6])
-    words = strace(t, {name: "error=EAGAIN:when=4..9" for name in ("clone", "clone3", "vfork")})
+    words = strace(t, {name: "error=EAGAIN:when=3..8" for name in ("clone", "clone3", "vfork")})
     t.run("for a while", words + t.spawn(), JOBS, ids=range(1, 9), code=0, want={"ok": 8}, bound=20)
-    words = strace(t, {name: "error=EAGAIN:when=4+" for name in ("clone", "clone3", "vfork")})
+    words = strace(t, {name: "error=EAGAIN:when=3+" for name in ("clone", "clone3", "vfork")})
     share = [1.0]
 
     def script(run):

@@ -1,5 +1,5 @@
-//! The job list's bytes. Owns the reading: without waiting where that can be had (pipes, sockets, files in memory), otherwise the thread
-//! that blocks in read(2) and the two chunks between it and the reactor; never looks at what it reads.
+//! The job list's bytes. Owns the reading: without waiting where that can be had (pipes, sockets, files in memory),
+//! otherwise the thread that blocks in read(2) and the two chunks between it and the reactor; never looks at what it reads.
 
 use super::now::Kind;
 use super::{Wake, fault_text, thread};

@@ -223,6 +223,7 @@ impl Reactor {
                 let Some((child, poller)) = self.hands.child_and_poller(worker, generation) else { return };
                 child.flush(poller);
                 let bytes = child.backlog();
+                // Its pipe was full: data flows to it.
                 self.lookout.moved(usize::MAX);
                 self.pool.handle(now, Event::StdinBacklog { worker, generation, bytes });
             }

@@ -1,8 +1,6 @@
 //! Writing what is sent to a worker: whole lines, appended to a buffer.
 
-use crate::json::is_plain_text;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+pub use crate::json::{push_bytes as bytes, push_string as string};
 
 /// Appends a request whose parameters are JSON text without a line end.
 pub fn request(out: &mut Vec<u8>, id: u64, method: &str, params: &str) {
@@ -56,29 +54,6 @@ pub fn one_line(out: &mut Vec<u8>, json: &str) {
             if matches!(byte, b'\n' | b'\r') {
                 *byte = b' ';
             }
-        }
-    }
-}
-
-/// Appends a JSON string.
-pub fn string(out: &mut Vec<u8>, text: &str) {
-    if is_plain_text(text) {
-        out.push(b'"');
-        out.extend_from_slice(text.as_bytes());
-        out.push(b'"');
-    } else {
-        serde_json::to_writer(out, text).expect("writing a string to memory cannot fail");
-    }
-}
-
-/// Appends bytes as a JSON string, or as `{"base64":"…"}` when they are no UTF-8.
-pub fn bytes(out: &mut Vec<u8>, bytes: &[u8]) {
-    match std::str::from_utf8(bytes) {
-        Ok(text) => string(out, text),
-        Err(_) => {
-            out.extend_from_slice(br#"{"base64":""#);
-            out.extend_from_slice(STANDARD.encode(bytes).as_bytes());
-            out.extend_from_slice(br#""}"#);
         }
     }
 }

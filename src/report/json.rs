@@ -4,11 +4,9 @@
 use super::sink::Sink;
 use crate::ids::WorkerId;
 use crate::job::UserId;
-use crate::json::Json;
+use crate::json::{Json, push_bytes, push_hex};
 use crate::record::{Printed, Record};
 use crate::time::Wall;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use std::time::Duration;
 
 /// Appends the record as one line, with its line feed.
@@ -85,7 +83,7 @@ impl RecordWriter {
         push_raw(b",\"tags\":", record.rare().tags.as_ref(), out);
         if let Some(content) = record.rare().content {
             out.extend_from_slice(b",\"job\":\"");
-            push_hex(&content.0, out);
+            push_hex(out, &content.0);
             out.push(b'"');
         }
         out.extend_from_slice(b"}\n");
@@ -144,59 +142,6 @@ pub fn push_id(id: &UserId, out: &mut Vec<u8>) {
     }
 }
 
-/// Appends bytes as a JSON string, or as `{"base64":"…"}` when they are no UTF-8.
-pub fn push_bytes(bytes: &[u8], out: &mut Vec<u8>) {
-    match std::str::from_utf8(bytes) {
-        Ok(text) => push_string(text, out),
-        Err(_) => {
-            out.extend_from_slice(b"{\"base64\":\"");
-            let start = out.len();
-            let length = base64::encoded_len(bytes.len(), true).expect("what fits memory has a length");
-            out.resize(start + length, 0);
-            STANDARD.encode_slice(bytes, &mut out[start..]).expect("the space was measured");
-            out.extend_from_slice(b"\"}");
-        }
-    }
-}
-
-/// Appends text as a JSON string.
-pub fn push_string(text: &str, out: &mut Vec<u8>) {
-    out.push(b'"');
-    let bytes = text.as_bytes();
-    let mut plain_from = 0;
-    for (at, &byte) in bytes.iter().enumerate() {
-        if byte >= b' ' && byte != b'"' && byte != b'\\' {
-            continue;
-        }
-        out.extend_from_slice(&bytes[plain_from..at]);
-        push_escaped(byte, out);
-        plain_from = at + 1;
-    }
-    out.extend_from_slice(&bytes[plain_from..]);
-    out.push(b'"');
-}
-
-const HEX: &[u8; 16] = b"0123456789abcdef";
-
-fn push_escaped(byte: u8, out: &mut Vec<u8>) {
-    match byte {
-        b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
-        b'\n' => out.extend_from_slice(b"\\n"),
-        b'\r' => out.extend_from_slice(b"\\r"),
-        b'\t' => out.extend_from_slice(b"\\t"),
-        _ => {
-            out.extend_from_slice(b"\\u00");
-            out.extend_from_slice(&[HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
-        }
-    }
-}
-
-fn push_hex(bytes: &[u8], out: &mut Vec<u8>) {
-    for byte in bytes {
-        out.extend_from_slice(&[HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
-    }
-}
-
 fn push_raw(name: &[u8], value: Option<&Json>, out: &mut Vec<u8>) {
     if let Some(value) = value {
         out.extend_from_slice(name);
@@ -223,7 +168,7 @@ fn push_printed(record: &Record, out: &mut Vec<u8>) {
     for (printed, name) in streams {
         if let Some(printed) = printed {
             push_name(name, "", out);
-            push_bytes(&printed.bytes, out);
+            push_bytes(out, &printed.bytes);
         }
     }
     let is_cut = |printed: &&Printed| printed.total > printed.bytes.len() as u64;

@@ -98,7 +98,7 @@ fn a_large_result_keeps_its_memory_and_its_place() {
 fn every_byte_survives_the_string() {
     for byte in 0..128u8 {
         let mut out = Vec::new();
-        push_bytes(&[b'a', byte, b'z'], &mut out);
+        push_bytes(&mut out, &[b'a', byte, b'z']);
         assert_eq!(serde_json::from_slice::<String>(&out).unwrap().as_bytes(), [b'a', byte, b'z']);
     }
 }

@@ -4,9 +4,8 @@
 //! copied once this way.
 
 use super::request::{Id, Refusal};
+use crate::protocol::encode::{bytes, string};
 use crate::status::ExitStatus;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use std::io::Write;
 
 /// What became of a command that was started.
@@ -188,42 +187,6 @@ fn whole_characters(bytes: &[u8]) -> &[u8] {
         Err(error) if error.error_len().is_none() => &bytes[..error.valid_up_to()],
         _ => bytes,
     }
-}
-
-/// Bytes as a JSON string, or as `{"base64":"…"}` when they are no text.
-fn bytes(out: &mut Vec<u8>, bytes: &[u8]) {
-    match std::str::from_utf8(bytes) {
-        Ok(text) => string(out, text),
-        Err(_) => {
-            out.extend_from_slice(b"{\"base64\":\"");
-            let start = out.len();
-            out.resize(start + bytes.len().div_ceil(3) * 4, 0);
-            let written = STANDARD.encode_slice(bytes, &mut out[start..]).unwrap_or(0);
-            out.truncate(start + written);
-            out.extend_from_slice(b"\"}");
-        }
-    }
-}
-
-/// A JSON string. Runs that need no escape are copied whole.
-fn string(out: &mut Vec<u8>, text: &str) {
-    out.push(b'"');
-    let mut rest = text.as_bytes();
-    while let Some(at) = rest.iter().position(|&byte| byte < b' ' || byte == b'"' || byte == b'\\') {
-        out.extend_from_slice(&rest[..at]);
-        match rest[at] {
-            b'\n' => out.extend_from_slice(b"\\n"),
-            b'\t' => out.extend_from_slice(b"\\t"),
-            b'\r' => out.extend_from_slice(b"\\r"),
-            plain @ (b'"' | b'\\') => out.extend_from_slice(&[b'\\', plain]),
-            control => {
-                let _ = write!(out, "\\u{control:04x}");
-            }
-        }
-        rest = &rest[at + 1..];
-    }
-    out.extend_from_slice(rest);
-    out.push(b'"');
 }
 
 #[cfg(test)]

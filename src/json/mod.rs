@@ -1,12 +1,17 @@
 //! JSON text that is passed on as the bytes it is. Owns [`Json`], the proof that a text is one value, and the quick look
 //! that finds out so for the small plain values which most calls and results are; builds no values.
 
+mod string;
+
 use compact_str::CompactString;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::{Deref, Range};
 use std::str::Utf8Error;
+use string::PLAIN;
+
+pub use string::{push_bytes, push_hex, push_string};
 
 /// The text of one JSON value. Up to 24 bytes of it take no memory of their own: most results are as short.
 ///
@@ -105,24 +110,6 @@ pub(crate) fn utf8(bytes: &[u8]) -> Result<&str, Utf8Error> {
         true => Ok(unsafe { std::str::from_utf8_unchecked(bytes) }),
         false => std::str::from_utf8(bytes),
     }
-}
-
-/// The bytes that stand in a JSON string as they are: all but quotes, backslashes and control characters.
-const PLAIN: [bool; 256] = {
-    let mut plain = [true; 256];
-    let mut byte = 0;
-    while byte < b' ' {
-        plain[byte as usize] = false;
-        byte += 1;
-    }
-    plain[b'"' as usize] = false;
-    plain[b'\\' as usize] = false;
-    plain
-};
-
-/// Whether a text is in a JSON string what it is.
-pub(crate) fn is_plain_text(text: &str) -> bool {
-    text.bytes().all(|byte| PLAIN[usize::from(byte)])
 }
 
 /// Whether this is one plain value, nothing before or after it: no escapes in its strings, not too long or deep.

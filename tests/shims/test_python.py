@@ -5,10 +5,11 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import ShimTest, python_command  # noqa: E402
+from harness import DEADLINE, ShimTest, python_command  # noqa: E402
 
 
 class PythonTest(ShimTest):
@@ -607,6 +608,20 @@ class Cancelling(PythonTest):
             for _ in holders:
                 self.file("go", "")
                 self.assertEqual(w.receive()["result"], "held")
+            self.assertEqual(w.finish(), (0, []))
+
+    def test_who_looks_for_the_next_call_falls_asleep_when_none_comes(self):
+        for concurrency in (1, 2):
+            w = self.start("def inc(x): return x + 1", concurrency=concurrency)
+            for number in range(200):  # one at a time and at once: from the second on it looks before it sleeps
+                self.assertEqual(w.result("inc", number), number + 1)
+            deadline = time.monotonic() + DEADLINE
+            asleep = 0
+            while asleep < 100:  # looks in a row
+                self.assertLess(time.monotonic(), deadline, "it never sleeps")
+                with open("/proc/%d/stat" % w.process.pid) as stat:
+                    asleep = asleep + 1 if stat.read().rpartition(")")[2].split()[0] == "S" else 0
+            self.assertEqual(w.result("inc", 1), 2)
             self.assertEqual(w.finish(), (0, []))
 
     def test_a_stuck_function_tells_where(self):

@@ -1,4 +1,5 @@
-//! How long to look for what comes next before sleeping. Decides that from what waits have taken; looks at nothing itself.
+//! How long to look for what comes next before sleeping: for supervisor, and for workers in Rust. (`LOOK` in
+//! `shims/python` is the same for Python.) Decides that from what waits have taken; looks at nothing itself.
 //!
 //! To be woken takes longer than a short call does, and so does waking us for whoever answers: where answers come one by
 //! one and at once, a look that does not sleep halves what a call takes. It costs a core's time, so it is for those
@@ -16,7 +17,7 @@ const FLOW_BYTES: usize = 16 << 10;
 
 /// What is known of the waits so far.
 #[derive(Debug, Default)]
-pub(super) struct Lookout {
+pub struct Lookout {
     /// The last wait was short.
     comes_soon: bool,
     cores: OnceCell<u64>,
@@ -24,18 +25,18 @@ pub(super) struct Lookout {
 
 impl Lookout {
     /// How long to look before sleeping, while so many jobs run.
-    pub(super) fn span(&self, running: u64) -> Duration {
+    pub fn span(&self, running: u64) -> Duration {
         let has_core_to_spare = || running < *self.cores.get_or_init(cores);
         if self.comes_soon && has_core_to_spare() { LOOK } else { Duration::ZERO }
     }
 
     /// So long it took until something came.
-    pub(super) fn waited(&mut self, span: Duration) {
+    pub fn waited(&mut self, span: Duration) {
         self.comes_soon = span <= LOOK;
     }
 
     /// So much came, or went. More than answers have is data that flows: whoever it flows from or to needs the cores.
-    pub(super) fn moved(&mut self, bytes: usize) {
+    pub fn moved(&mut self, bytes: usize) {
         self.comes_soon &= bytes < FLOW_BYTES;
     }
 }

@@ -47,7 +47,7 @@ const WALLS: &[Wall] = &[
     shell("process", &["status", "pool::SpawnFault"]),
     // `pool::Entrusted` is plain data.
     shell("journal", &["config", "edge", "ids", "job", "record", "pool::Entrusted"]),
-    shell("worker", &["status", "protocol", "process", "edge::Lookout"]),
+    shell("worker", &["json", "status", "protocol", "process", "edge::Lookout"]),
     // Plain data of a run, and the threads that write; no decisions.
     shell(
         "report",

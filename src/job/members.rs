@@ -81,19 +81,11 @@ impl<'a> Members<'a> {
     /// says nothing.
     fn collect_plain(&mut self, text: &'a str) -> Option<()> {
         let mut plain = Plain::new(text)?;
-        plain.blanks();
-        plain.pass(b'{')?;
-        loop {
-            plain.blanks();
+        plain.object(|plain| {
             let member = Member::from_name(plain.string()?)?;
             plain.colon()?;
-            self.insert(member, plain.value(QUICK_DEPTH_MAX)?).ok()?;
-            plain.blanks();
-            if plain.pass(b'}').is_some() {
-                break;
-            }
-            plain.pass(b',')?;
-        }
+            self.insert(member, plain.value(QUICK_DEPTH_MAX)?).ok()
+        })?;
         plain.is_over().then_some(())
     }
 

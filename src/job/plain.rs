@@ -16,10 +16,7 @@ pub(super) struct PlainCall<'a> {
 pub(super) fn plain_call(text: &str) -> Option<PlainCall<'_>> {
     let mut plain = Plain::new(text)?;
     let mut call = PlainCall { id: None, method: None, params: None };
-    plain.blanks();
-    plain.pass(b'{')?;
-    loop {
-        plain.blanks();
+    plain.object(|plain| {
         let before = if plain.word(b"\"method\":").is_some() {
             plain.blanks();
             call.method.replace(plain.string()?)
@@ -33,15 +30,8 @@ pub(super) fn plain_call(text: &str) -> Option<PlainCall<'_>> {
             plain.blanks();
             slot.replace(plain.value(QUICK_DEPTH_MAX)?)
         };
-        plain.blanks();
-        if before.is_some() {
-            return None;
-        }
-        if plain.pass(b'}').is_some() {
-            break;
-        }
-        plain.pass(b',')?;
-    }
+        before.is_none().then_some(())
+    })?;
     let is_call = match (call.method, call.params) {
         (None, None) | (Some(""), _) => false,
         (_, params) => params.is_none_or(|params| matches!(params.as_bytes()[0], b'[' | b'{')),

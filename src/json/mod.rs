@@ -127,8 +127,14 @@ pub(crate) struct Plain<'a> {
 }
 
 impl<'a> Plain<'a> {
+    /// A look at a small text.
     pub(crate) fn new(text: &'a str) -> Option<Self> {
         (text.len() <= QUICK_BYTES_MAX).then_some(Plain { text, at: 0 })
+    }
+
+    /// A look at many small values in a row.
+    pub(crate) fn of_many(text: &'a str) -> Self {
+        Plain { text, at: 0 }
     }
 
     /// Whether all of the text was seen, blanks behind it left out.
@@ -184,6 +190,21 @@ impl<'a> Plain<'a> {
             _ => self.number()?,
         }
         Some(&self.text[from..self.at])
+    }
+
+    /// An object, each of whose members is passed by `member`: its name, the colon and the value.
+    pub(crate) fn object(&mut self, mut member: impl FnMut(&mut Self) -> Option<()>) -> Option<()> {
+        self.blanks();
+        self.pass(b'{')?;
+        loop {
+            self.blanks();
+            member(self)?;
+            self.blanks();
+            if self.pass(b'}').is_some() {
+                return Some(());
+            }
+            self.pass(b',')?;
+        }
     }
 
     /// The colon behind a member's name, with blanks around it or not.

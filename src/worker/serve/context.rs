@@ -83,11 +83,11 @@ fn answered(line: &[u8], id: &str) -> Option<Result<Value, Failure>> {
     memchr::memmem::find(line, id.as_bytes())?;
     let incoming = Incoming::parse(line).filter(|incoming| incoming.is_answer() && incoming.valid_id() == Some(id))?;
     Some(match (incoming.error, incoming.result) {
-        (Some(error), _) => Err(match serde_json::from_str(error.get()) {
+        (Some(error), _) => Err(match serde_json::from_str(error) {
             Ok(Refusal { code, message }) => Failure::new(message).code(code),
-            Err(_) => Failure::new(error.get()),
+            Err(_) => Failure::new(error),
         }),
-        (None, result) => serde_json::from_str(result.map_or("null", |raw| raw.get())).map_err(Failure::from),
+        (None, result) => serde_json::from_str(result.unwrap_or("null")).map_err(Failure::from),
     })
 }
 

@@ -186,8 +186,8 @@ impl Desk<'_> {
                 Some(incoming) => self.incoming(&incoming),
                 None => self.misfit(line),
             },
-            Some(b'[') => match serde_json::from_slice::<Vec<Incoming<'_>>>(line) {
-                Ok(batch) if !batch.is_empty() => batch.iter().for_each(|incoming| self.incoming(incoming)),
+            Some(b'[') => match Incoming::parse_batch(line) {
+                Some(batch) if !batch.is_empty() => batch.iter().for_each(|incoming| self.incoming(incoming)),
                 _ => match serde_json::from_slice::<Vec<&RawValue>>(line) {
                     Ok(batch) if !batch.is_empty() => batch.iter().for_each(|part| self.line(part.get().as_bytes())),
                     _ => self.misfit(line),
@@ -229,7 +229,7 @@ impl Desk<'_> {
             let begun = json!({"begun": false});
             return self.refuse(id, &Failure::new("cancelled").code(REQUEST_CANCELLED).data(begun));
         }
-        self.request(id, method, incoming.params.map(RawValue::get));
+        self.request(id, method, incoming.params);
     }
 
     fn request(&mut self, id: &str, method: &str, params: Option<&str>) {
@@ -297,7 +297,7 @@ impl Desk<'_> {
             #[serde(borrow)]
             id: &'a RawValue,
         }
-        let about = incoming.params.and_then(|params| serde_json::from_str::<About<'_>>(params.get()).ok());
+        let about = incoming.params.and_then(|params| serde_json::from_str::<About<'_>>(params).ok());
         if let Some(about) = about {
             self.take_cancellation(about.id.get());
         }

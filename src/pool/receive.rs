@@ -313,7 +313,7 @@ impl Pool {
         worker.concurrency = own.min(allowed).max(worker.flights.begun());
         // One that runs more at a time than is asked of it would begin what was only sent ahead.
         worker.takes_in_turn = params.prefetch && own <= allowed;
-        worker.gives_back = self.config.target.is_command();
+        worker.gives_back = params.recall;
         worker.takes_batches = params.batch;
         worker.tells_begun = worker.takes_in_turn && params.marks;
         worker.shown_pid = params.pid.unwrap_or(worker.pid);

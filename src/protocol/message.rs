@@ -67,6 +67,8 @@ pub struct ReadyParams {
     pub concurrency: u32,
     /// It takes jobs strictly in turn, so more may be sent than it runs.
     pub prefetch: bool,
+    /// It hears `$/recall` also while a job runs, within some milliseconds.
+    pub recall: bool,
     /// It takes an array of requests on one line.
     pub batch: bool,
     /// It writes down which requests it has begun, where it was told to (`SPV_MARKS`).
@@ -92,6 +94,7 @@ impl Default for ReadyParams {
             pid: None,
             concurrency: 1,
             prefetch: false,
+            recall: false,
             batch: false,
             marks: false,
             shelf: None,

@@ -134,6 +134,23 @@ fn followers_of_a_long_job_run_elsewhere_at_no_charge() {
 }
 
 #[test]
+fn one_job_of_some_milliseconds_waits_at_a_worker_that_hears_a_recall() {
+    for (recall, sent, later) in [("false", &["a2"][..], &["a3"][..]), ("true", &["a2", "a3"], &[])] {
+        let mut t = Script::new(|_| {});
+        t.reads(&["a1", "a2", "a3"]);
+        t.list_ends();
+        let ready = format!(r#"{{"method":"ready","params":{{"prefetch":true,"recall":{recall}}}}}"#);
+        t.worker(1).starts().says(&ready).gets(&["a1"]);
+        t.passes(Duration::from_millis(3));
+        t.worker(1).answers("a1").gets(sent).answers("a2");
+        t.records(&["a1", "a2"], Status::Ok);
+        t.worker(1).gets(later).answers("a3");
+        t.record("a3", Status::Ok);
+        t.ends(ExitCode::Success);
+    }
+}
+
+#[test]
 fn a_worker_cannot_hand_back_what_nobody_asked_for() {
     let mut t = Script::running(|_| {}, &["a1"]);
     t.worker(1).gets(&["a1"]).answers_cancelled("a1", false);

@@ -624,6 +624,19 @@ class Cancelling(PythonTest):
             self.assertEqual(w.result("inc", 1), 2)
             self.assertEqual(w.finish(), (0, []))
 
+    def test_a_recall_is_heard_while_a_job_runs(self):
+        for concurrency in (1, 2):
+            w = self.start("import time\ndef nap(s): time.sleep(s)\ndef spin():\n while True: pass\n", concurrency=concurrency)
+            self.assertTrue(w.ready["params"]["recall"])
+            long = [w.request("nap", [1000]) if concurrency == 1 else w.request("spin") for _ in range(concurrency)]
+            follower = w.request("nap", [0])
+            w.send(long + [follower])
+            w.send({"jsonrpc": "2.0", "method": "$/recall", "params": {"id": follower["id"]}})
+            error = w.answer(follower["id"])["error"]
+            self.assertEqual((error["code"], error["data"]), (-32800, {"begun": False}))
+            w.process.kill()
+            w.process.wait()
+
     def test_a_stuck_function_tells_where(self):
         text = """
             import time

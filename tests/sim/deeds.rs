@@ -115,11 +115,12 @@ impl Outside {
 
     fn says_ready(&mut self, process: Process) -> Fact {
         let (prefetch, batch) = (self.options.prefetch, self.options.batch);
+        let recall = batch || self.options.config.target.is_command();
         let shelf = if self.options.shelf { r#","shelf":{"fd":7,"mark":"00"}"# } else { "" };
         let Some(actor) = self.actor(process).filter(|actor| actor.dead.is_none()) else { return Fact::Nothing };
         actor.announces = true;
         let line = format!(
-            r#"{{"jsonrpc":"2.0","method":"ready","params":{{"protocol":1,"concurrency":{},"prefetch":{prefetch},"batch":{batch}{shelf}}}}}"#,
+            r#"{{"jsonrpc":"2.0","method":"ready","params":{{"protocol":1,"concurrency":{},"prefetch":{prefetch},"recall":{recall},"batch":{batch}{shelf}}}}}"#,
             actor.concurrency
         );
         self.write(process, line.as_bytes());

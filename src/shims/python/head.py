@@ -15,7 +15,7 @@ thread reads, coroutines run on the main thread's event loop and plain functions
 
 Messages to supervisor, besides answers. JOB is the id of the request that is running, or null.
 
-    ready       {"protocol":1,"name":"python","pid":P,"concurrency":M,"prefetch":true,"batch":true,
+    ready       {"protocol":1,"name":"python","pid":P,"concurrency":M,"prefetch":true,"recall":true,"batch":true,
                  "shelf":{"fd":N,"mark":"..."}}   the first line
     failed      {"message":"...","traceback":"..."}       instead of ready; the process then exits with 1
     output      {"id":JOB,"stream":"stdout"|"stderr","data":"text" | {"base64":"..."}}    no "id": the worker's own

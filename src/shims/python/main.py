@@ -72,7 +72,7 @@ def main():
     if channel.printed or os.lseek(channel.capture, 0, 2) != channel.taken:
         channel.deliver()
     ready = {"protocol": PROTOCOL, "name": "python", "pid": os.getpid(), "concurrency": concurrency}
-    ready.update(prefetch=True, batch=True)
+    ready.update(prefetch=True, recall=True, batch=True)
     if concurrency == 1:  # one that holds several jobs open has nothing to gain: their answers come one by one
         ready.update(channel.shelf.open())
         if word is not None:

@@ -76,7 +76,7 @@ pub(super) fn ready(out: &mut Vec<u8>, pid: u32, concurrency: usize) {
     let _ = writeln!(
         out,
         "{{\"jsonrpc\":\"2.0\",\"method\":\"ready\",\"params\":{{\"protocol\":1,\"name\":\"command\",\"pid\":{pid},\
-         \"concurrency\":{concurrency},\"prefetch\":true,\"batch\":false,\"marks\":true}}}}"
+         \"concurrency\":{concurrency},\"prefetch\":true,\"recall\":true,\"batch\":false,\"marks\":true}}}}"
     );
 }
 

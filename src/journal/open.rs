@@ -102,8 +102,8 @@ impl Found<'_> {
         let fault = |error: io::Error| format!("cannot resume from {shown}: {}", fault_text(&error));
         let marked: BTreeSet<u64> = self.left.iter().map(|left| left.instance).collect();
         let rows = rows::read(&self.file, resume, &marked).map_err(fault)?;
-        if rows.ended.is_empty() && rows.giving_way == 0 && rows.damaged > 0 {
-            return Err(format!("cannot resume from {shown}: it holds no records of a run"));
+        if rows.are_foreign() {
+            return Err(format!("cannot resume from {shown}: it holds no records of a run; name the file of one"));
         }
         let mut notes = Vec::new();
         if rows.torn_bytes > 0 {

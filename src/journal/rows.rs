@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, BufWriter, Seek, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, Write};
 use std::path::Path;
 
 /// A row as far as it matters here.
@@ -70,6 +70,15 @@ pub(super) struct Rows {
     pub(super) whole_bytes: u64,
     /// Bytes of a line that was torn, behind that.
     pub(super) torn_bytes: u64,
+    /// That line is not the beginning of a row.
+    pub(super) torn_is_foreign: bool,
+}
+
+impl Rows {
+    /// Nothing in it is of a run of ours, and yet it is not empty: it is somebody else's file.
+    pub(super) fn are_foreign(&self) -> bool {
+        self.ended.is_empty() && self.giving_way == 0 && (self.damaged > 0 || self.torn_is_foreign)
+    }
 }
 
 /// Reads a journal from its beginning. Only instances in `marked` are remembered.
@@ -78,6 +87,7 @@ pub(super) fn read(file: &File, resume: Resume, marked: &BTreeSet<u64>) -> io::R
     each_line(file, |line| {
         if line.last() != Some(&b'\n') {
             rows.torn_bytes = line.len() as u64;
+            rows.torn_is_foreign = !line.starts_with(ROW_BEGIN) && !ROW_BEGIN.starts_with(line);
             return Ok(());
         }
         rows.whole_bytes += line.len() as u64;
@@ -115,16 +125,33 @@ pub(super) fn rewrite(file: &File, path: &Path, resume: Resume) -> io::Result<()
     Ok(())
 }
 
+/// How a row begins, a torn one as far as it goes.
+const ROW_BEGIN: &[u8] = b"{\"id\":";
+
 const BUFFER_BYTES: usize = 256 << 10;
 
-fn each_line(mut file: &File, mut take: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+/// Longest row that is read: a result of the longest message, each byte of it escaped, and then some. What is longer was
+/// written by nobody here, and is not to be held in memory.
+const ROW_BYTES_MAX: u64 = 1 << 30;
+
+fn each_line(file: &File, take: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+    each_line_up_to(ROW_BYTES_MAX, file, take)
+}
+
+fn each_line_up_to(max: u64, mut file: &File, mut take: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
     file.rewind()?;
     let mut reader = BufReader::with_capacity(BUFFER_BYTES, file);
     let mut line = Vec::new();
+    let mut number: u64 = 0;
     loop {
         line.clear();
-        if reader.read_until(b'\n', &mut line)? == 0 {
+        number += 1;
+        let count = reader.by_ref().take(max + 1).read_until(b'\n', &mut line)? as u64;
+        if count == 0 {
             return Ok(());
+        }
+        if count > max {
+            return Err(io::Error::other(format!("line {number} is longer than {max} bytes, which no record is")));
         }
         take(&line)?;
     }
@@ -157,4 +184,24 @@ fn is_unknown(error: Option<&RawValue>) -> bool {
     error
         .and_then(|error| serde_json::from_str::<Fault<'_>>(error.get()).ok())
         .is_some_and(|fault| fault.data.outcome == "unknown")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_that_no_record_can_be_is_refused_by_its_number() {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(b"12345\n1234\n").unwrap();
+        let mut lines = 0;
+        each_line_up_to(6, &file, |_| {
+            lines += 1;
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(lines, 2);
+        let error = each_line_up_to(5, &file, |_| Ok(())).unwrap_err();
+        assert_eq!(error.to_string(), "line 1 is longer than 5 bytes, which no record is");
+    }
 }

@@ -139,6 +139,24 @@ fn rows_stand_give_way_or_are_nothing() {
 }
 
 #[test]
+fn a_file_of_somebody_else_is_refused_and_not_touched() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("notes");
+    for text in ["my notes\n", "my notes", "{\"name\":1}", "x\ny"] {
+        std::fs::write(&path, text).unwrap();
+        let error = open(&journal(path.clone(), Some(RESUME)), 1).err().unwrap();
+        assert!(error.contains("holds no records"), "{error}");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+    }
+    // The first row of a run that was killed while it was written.
+    for torn in ["", "{", "{\"id\":1,\"sta"] {
+        std::fs::write(&path, torn).unwrap();
+        open(&journal(path.clone(), Some(RESUME)), 1).unwrap().marks.unwrap().remove();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "");
+    }
+}
+
+#[test]
 fn marks_of_any_bytes_are_read_without_harm() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("out");

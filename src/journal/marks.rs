@@ -37,6 +37,8 @@ enum Kind {
     Begun = 1,
     /// Begun when the word of its worker says so.
     InTurn = 2,
+    /// An attempt before was begun; this one when the word of its worker says so.
+    Again = 3,
 }
 
 /// A job that an earlier run left open.
@@ -97,20 +99,22 @@ pub(super) fn parse(bytes: &[u8]) -> Vec<Left> {
     let (Some(words), Some(marks)) = (bytes.get(HEAD_BYTES as usize..words_end), bytes.get(words_end..)) else {
         return Vec::new();
     };
-    let begun = |mark: &[u8]| match u32_at(mark, 40) {
-        1 => true,
-        2 => {
-            let worker = (u32_at(mark, 32) as usize).wrapping_sub(1).wrapping_mul(WORD_BYTES as usize);
-            words.get(worker..).is_none_or(|word| word.len() < 8 || u64_at(word, 0) > u64_at(mark, 24))
-        }
-        _ => false,
+    let word_says = |mark: &[u8]| {
+        let worker = (u32_at(mark, 32) as usize).wrapping_sub(1).wrapping_mul(WORD_BYTES as usize);
+        words.get(worker..).is_none_or(|word| word.len() < 8 || u64_at(word, 0) > u64_at(mark, 24))
     };
-    let left = |mark: &[u8]| Left {
-        content: Fingerprint(mark[..16].try_into().expect("sixteen bytes")),
-        instance: u64_at(mark, 16),
-        attempt: u32_at(mark, 36),
+    let left = |mark: &[u8]| {
+        let attempt = u32_at(mark, 36);
+        let attempt = match u32_at(mark, 40) {
+            1 => attempt,
+            2 | 3 if word_says(mark) => attempt,
+            3 => attempt.saturating_sub(1).max(1),
+            _ => return None,
+        };
+        let content = Fingerprint(mark[..16].try_into().expect("sixteen bytes"));
+        Some(Left { content, instance: u64_at(mark, 16), attempt })
     };
-    marks.chunks_exact(MARK_BYTES).filter(|mark| begun(mark)).map(left).collect()
+    marks.chunks_exact(MARK_BYTES).filter_map(left).collect()
 }
 
 fn u64_at(bytes: &[u8], at: usize) -> u64 {
@@ -175,7 +179,8 @@ impl Marks {
         self.file.read_exact_at(&mut word, place)?;
         for at in 0..self.image.len() / MARK_BYTES {
             let mark = &self.image[at * MARK_BYTES..(at + 1) * MARK_BYTES];
-            let in_turn = u32_at(mark, 40) == Kind::InTurn as u32 && u32_at(mark, 32) == worker.0;
+            let waits = [Kind::InTurn as u32, Kind::Again as u32].contains(&u32_at(mark, 40));
+            let in_turn = waits && u32_at(mark, 32) == worker.0;
             if in_turn && u64::from_le_bytes(word) > u64_at(mark, 24) {
                 let mut begun: [u8; MARK_BYTES] = mark.try_into().expect("its length");
                 begun[40..44].copy_from_slice(&(Kind::Begun as u32).to_le_bytes());
@@ -197,7 +202,14 @@ impl Marks {
             }
         };
         let left = Left { content: entrusted.content, instance: entrusted.instance, attempt: entrusted.attempt };
-        let kind = if entrusted.tells_begun { Kind::InTurn } else { Kind::Begun };
+        let before = u32_at(&self.image, at * MARK_BYTES + 40);
+        // What was begun once is not forgotten while its next attempt is only sent ahead.
+        let was_begun = before == Kind::Begun as u32 || before == Kind::Again as u32;
+        let kind = match (entrusted.tells_begun, was_begun) {
+            (false, _) => Kind::Begun,
+            (true, true) => Kind::Again,
+            (true, false) => Kind::InTurn,
+        };
         self.put(at, &mark(&left, entrusted.worker.0, entrusted.request, kind));
     }
 

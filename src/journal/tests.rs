@@ -100,6 +100,33 @@ fn a_new_process_in_a_slot_does_not_make_begun_jobs_unbegun() {
 }
 
 #[test]
+fn what_an_earlier_run_had_begun_is_not_forgotten_while_it_is_only_sent_ahead_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("out");
+    let mut marks = open(&journal(path.clone(), None), 1).unwrap().marks.unwrap();
+    marks.set(&entrusted("a", 1, 1, 0, false));
+    marks.flush().unwrap();
+    drop(marks);
+    let all = Resume { failed: false, unknown: true };
+    // Killed twice while it waits at a worker, then once when the worker has begun it.
+    for (begins, attempts) in [(false, 1), (false, 1), (true, 1)] {
+        let opened = open(&journal(path.clone(), Some(all)), 1).unwrap();
+        let (mut ledger, mut marks) = (opened.ledger, opened.marks.unwrap());
+        let Some(Known::Unknown { attempts: before, .. }) = known(&mut ledger, "a") else { panic!("forgotten") };
+        assert_eq!(before, attempts);
+        marks.adopt(JobId(1), 0);
+        marks.set(&Entrusted { attempt: before + 1, ..entrusted("a", 1, 1, 7, true) });
+        marks.flush().unwrap();
+        if begins {
+            let (fd, place) = marks.word_of(WorkerId(1));
+            std::fs::File::from(fd.try_clone_to_owned().unwrap()).write_all_at(&8u64.to_le_bytes(), place).unwrap();
+        }
+    }
+    let mut ledger = open(&journal(path, Some(all)), 1).unwrap().ledger;
+    assert!(matches!(known(&mut ledger, "a"), Some(Known::Unknown { attempts: 2, .. })));
+}
+
+#[test]
 fn rows_stand_give_way_or_are_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("out");

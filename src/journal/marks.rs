@@ -61,6 +61,8 @@ pub struct Marks {
     room: usize,
     free: BTreeSet<usize>,
     of_job: BTreeMap<JobId, usize>,
+    /// What an earlier run had begun of jobs that were met again: known until they have their records.
+    begun_before: BTreeMap<JobId, Left>,
     /// What of the image is not in the file.
     dirty: Option<(usize, usize)>,
 }
@@ -104,17 +106,21 @@ pub(super) fn parse(bytes: &[u8]) -> Vec<Left> {
         words.get(worker..).is_none_or(|word| word.len() < 8 || u64_at(word, 0) > u64_at(mark, 24))
     };
     let left = |mark: &[u8]| {
-        let attempt = u32_at(mark, 36);
-        let attempt = match u32_at(mark, 40) {
-            1 => attempt,
-            2 | 3 if word_says(mark) => attempt,
-            3 => attempt.saturating_sub(1).max(1),
-            _ => return None,
-        };
-        let content = Fingerprint(mark[..16].try_into().expect("sixteen bytes"));
-        Some(Left { content, instance: u64_at(mark, 16), attempt })
+        let left = left_of(mark);
+        match u32_at(mark, 40) {
+            1 => Some(left),
+            2 | 3 if word_says(mark) => Some(left),
+            3 => Some(Left { attempt: left.attempt.saturating_sub(1).max(1), ..left }),
+            _ => None,
+        }
     };
     marks.chunks_exact(MARK_BYTES).filter_map(left).collect()
+}
+
+/// The job of a mark, and its attempt.
+fn left_of(mark: &[u8]) -> Left {
+    let content = Fingerprint(mark[..16].try_into().expect("sixteen bytes"));
+    Left { content, instance: u64_at(mark, 16), attempt: u32_at(mark, 36) }
 }
 
 fn u64_at(bytes: &[u8], at: usize) -> u64 {
@@ -140,6 +146,7 @@ impl Marks {
             room: 0,
             free: BTreeSet::new(),
             of_job: BTreeMap::new(),
+            begun_before: BTreeMap::new(),
             dirty: None,
         };
         for (at, left) in left.iter().enumerate() {
@@ -202,10 +209,8 @@ impl Marks {
             }
         };
         let left = Left { content: entrusted.content, instance: entrusted.instance, attempt: entrusted.attempt };
-        let before = u32_at(&self.image, at * MARK_BYTES + 40);
         // What was begun once is not forgotten while its next attempt is only sent ahead.
-        let was_begun = before == Kind::Begun as u32 || before == Kind::Again as u32;
-        let kind = match (entrusted.tells_begun, was_begun) {
+        let kind = match (entrusted.tells_begun, self.begun_before.contains_key(&entrusted.number)) {
             (false, _) => Kind::Begun,
             (true, true) => Kind::Again,
             (true, false) => Kind::InTurn,
@@ -215,11 +220,21 @@ impl Marks {
 
     /// The mark at this place, which an earlier run left, is that of this job.
     pub fn adopt(&mut self, number: JobId, at: usize) {
+        self.begun_before.insert(number, left_of(&self.image[at * MARK_BYTES..(at + 1) * MARK_BYTES]));
         self.of_job.insert(number, at);
     }
 
-    /// The job has its record, or is with no worker.
+    /// No worker has the job. What an earlier run had begun of it stays known.
+    pub fn take_back(&mut self, number: JobId) {
+        match (self.of_job.get(&number), self.begun_before.get(&number)) {
+            (Some(&at), Some(left)) => self.put(at, &mark(left, 0, 0, Kind::Begun)),
+            _ => self.clear(number),
+        }
+    }
+
+    /// The job has its record.
     pub fn clear(&mut self, number: JobId) {
+        self.begun_before.remove(&number);
         if let Some(at) = self.of_job.remove(&number) {
             self.put(at, &[0; MARK_BYTES]);
             self.free.insert(at);

@@ -38,7 +38,7 @@ impl Keeper {
     /// No worker has the job.
     pub(super) fn take_back(&mut self, number: JobId) {
         if let Some(marks) = &mut self.marks {
-            marks.clear(number);
+            marks.take_back(number);
         }
     }
 
@@ -85,7 +85,9 @@ impl Keeper {
                 break;
             }
             self.unsafe_yet.pop_front();
-            self.take_back(number);
+            if let Some(marks) = &mut self.marks {
+                marks.clear(number);
+            }
         }
         if self.error().is_some() { u64::MAX } else { safe }
     }

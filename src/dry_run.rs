@@ -3,6 +3,7 @@
 use crate::config::{Config, Source, Target};
 use crate::exit::ExitCode;
 use crate::job::{Argument, Call, End, Entry, Job, Reader, from_arguments};
+use crate::pool;
 use crate::report::stderr::say;
 use anyhow::Context;
 use std::fs::File;
@@ -20,8 +21,8 @@ pub fn run(config: &Config) -> anyhow::Result<ExitCode> {
     let mut out = BufWriter::new(io::stdout().lock());
     let shown = match &config.input.source {
         Source::Arguments(words) => {
-            let jobs = from_arguments(words).into_iter();
-            jobs.map(Entry::Job).try_for_each(|entry| show(&entry, config, &mut out)).map(|()| ExitCode::Success)
+            let mut jobs = from_arguments(words).into_iter().map(Entry::Job);
+            jobs.try_fold(None, |code, entry| Ok(code.max(Some(show(&entry, config, &mut out)?))))
         }
         Source::Stdin => show_list(io::stdin().lock(), config, &mut out),
         Source::File(path) => {
@@ -30,7 +31,13 @@ pub fn run(config: &Config) -> anyhow::Result<ExitCode> {
         }
     };
     match shown.and_then(|code| out.flush().map(|()| code)) {
-        Ok(code) => Ok(code),
+        Ok(Some(code)) => Ok(code),
+        Ok(None) => {
+            if !config.output.quiet {
+                say("supervisor: warning: the job list is empty\n");
+            }
+            Ok(if config.pool.fail_on_no_jobs { ExitCode::NoJobs } else { ExitCode::Success })
+        }
         Err(error) => {
             say(&format!("supervisor: results could not be written: {}\n", crate::edge::fault_text(&error)));
             Ok(ExitCode::OutputLost)
@@ -38,17 +45,15 @@ pub fn run(config: &Config) -> anyhow::Result<ExitCode> {
     }
 }
 
-fn show_list(mut list: impl Read, config: &Config, out: &mut impl Write) -> io::Result<ExitCode> {
+/// Shows a list; nothing when there was no job in it.
+fn show_list(mut list: impl Read, config: &Config, out: &mut impl Write) -> io::Result<Option<ExitCode>> {
     let mut reader = Reader::new(config.input.format, config.input.max_line);
     let mut chunk = vec![0; CHUNK_BYTES];
-    let mut code = ExitCode::Success;
+    let mut code = None;
     let mut ended = false;
     loop {
         for entry in reader.by_ref() {
-            if matches!(entry, Entry::Invalid(_)) {
-                code = ExitCode::BadInput;
-            }
-            show(&entry, config, out)?;
+            code = code.max(Some(show(&entry, config, out)?));
         }
         if ended {
             return Ok(code);
@@ -64,24 +69,28 @@ fn show_list(mut list: impl Read, config: &Config, out: &mut impl Write) -> io::
                 say(&format!("supervisor: the job list could not be read: {}\n", crate::edge::fault_text(&error)));
                 reader.finish(End::Torn);
                 ended = true;
-                code = ExitCode::BadInput;
+                code = Some(ExitCode::BadInput);
             }
         }
     }
 }
 
-fn show(entry: &Entry, config: &Config, out: &mut impl Write) -> io::Result<()> {
-    match entry {
-        Entry::Job(job) => {
-            out.write_all(&as_typed(job, &config.pool.target))?;
-            out.write_all(b"\n")
-        }
-        Entry::Invalid(invalid) => {
-            out.flush()?;
-            say(&format!("supervisor: line {}, column {}: {}\n", invalid.line, invalid.column, invalid.message));
-            Ok(())
-        }
-    }
+/// Shows a job, or why it would not run; what that means for the exit code.
+fn show(entry: &Entry, config: &Config, out: &mut impl Write) -> io::Result<ExitCode> {
+    let fault = match entry {
+        Entry::Job(job) => match pool::suits(job, &config.pool.target) {
+            Ok(()) => {
+                out.write_all(&as_typed(job, &config.pool.target))?;
+                out.write_all(b"\n")?;
+                return Ok(ExitCode::Success);
+            }
+            Err(why) => format!("job {}: {why}", job.id),
+        },
+        Entry::Invalid(invalid) => format!("line {}, column {}: {}", invalid.line, invalid.column, invalid.message),
+    };
+    out.flush()?;
+    say(&format!("supervisor: {fault}\n"));
+    Ok(ExitCode::BadInput)
 }
 
 /// The job as one would type it: a command with its words quoted for a shell, a call as `method(params)`.

@@ -5,7 +5,7 @@ use crate::exit::ExitCode;
 use crate::process::limits::allow_descriptors;
 use crate::process::room::room;
 use crate::report::stderr::say;
-use crate::{dry_run, reactor};
+use crate::{dry_run, places, reactor};
 use std::io::{self, IsTerminal, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -27,6 +27,7 @@ pub fn run(mut config: Config) -> anyhow::Result<ExitCode> {
     if config.output.dry_run {
         return dry_run::run(&config);
     }
+    places::check(&config)?;
     if let Some(code) = fit_descriptors(&mut config) {
         return Ok(code);
     }

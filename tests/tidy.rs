@@ -75,9 +75,10 @@ const WALLS: &[Wall] = &[
         ],
     ),
     // Between the command line and the reactor: one invocation.
-    shell("run", &["config", "dry_run", "exit", "process", "reactor", "report"]),
+    shell("run", &["config", "dry_run", "exit", "places", "process", "reactor", "report"]),
+    shell("places", &["config", "edge"]),
     shell("lock", &["process", "status"]),
-    shell("dry_run", &["config", "edge", "exit", "job", "protocol", "report"]),
+    shell("dry_run", &["config", "edge", "exit", "job", "pool", "protocol", "report"]),
     // A program of its own: no run, no records.
     shell("check", &["exit", "process", "protocol", "status"]),
     shell("cli", &["check", "config", "edge", "exit", "job", "lock", "protocol", "shims"]),

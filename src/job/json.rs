@@ -219,13 +219,20 @@ fn one_line(raw: &str) -> Cow<'_, str> {
 fn command<'a>(raw: &'a str, members: &Members<'a>) -> Result<Command, Wrong<'a>> {
     Ok(Command {
         argument: argument(raw)?,
-        cwd: members.get(Member::Cwd).map(|raw| plain_text(raw, Member::Cwd)).transpose()?,
+        cwd: members.get(Member::Cwd).map(directory).transpose()?,
         env: members.get(Member::Env).map(environment).transpose()?.unwrap_or_default(),
         stdin: match members.get(Member::Stdin) {
             None => None,
             Some(raw) => Some(string(raw).ok_or_else(|| Wrong::member(raw, Member::Stdin, "a string"))?.into_owned()),
         },
     })
+}
+
+fn directory(raw: &str) -> Result<String, Wrong<'_>> {
+    match plain_text(raw, Member::Cwd)? {
+        name if name.is_empty() => Err(Wrong::member(raw, Member::Cwd, "the name of a directory, or be left away")),
+        name => Ok(name),
+    }
 }
 
 fn argument(raw: &str) -> Result<Argument, Wrong<'_>> {

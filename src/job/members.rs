@@ -80,7 +80,7 @@ impl<'a> Members<'a> {
     /// The same for a plain object, as most are: told without the general way, which costs four times as much. `None`
     /// says nothing.
     fn collect_plain(&mut self, text: &'a str) -> Option<()> {
-        let mut plain = Plain::new(text)?;
+        let mut plain = Plain::new(text);
         plain.object(|plain| {
             let member = Member::from_name(plain.string()?)?;
             plain.colon()?;

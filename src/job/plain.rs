@@ -14,7 +14,7 @@ pub(super) struct PlainCall<'a> {
 /// A plain call with nothing but `id`, `method` and `params`, as most jobs are: told in a third of the time. `None` says
 /// nothing.
 pub(super) fn plain_call(text: &str) -> Option<PlainCall<'_>> {
-    let mut plain = Plain::new(text)?;
+    let mut plain = Plain::new(text);
     let mut call = PlainCall { id: None, method: None, params: None };
     plain.object(|plain| {
         let before = if plain.word(b"\"method\":").is_some() {

@@ -182,7 +182,11 @@ impl Reader {
 
     /// Counts a JSON text that is no job and hands the fault out.
     #[cold]
-    pub(super) fn bad_json(&mut self, invalid: Invalid, id: Option<UserId>) -> Step {
+    pub(super) fn bad_json(&mut self, mut invalid: Invalid, id: Option<UserId>) -> Step {
+        // Nobody said that it is JSON: it begins like that.
+        if self.format == InputFormat::Auto && self.count == 0 {
+            invalid.message.push_str("; if the list is no JSON, give --input lines");
+        }
         self.invalid(Invalid { id, ..invalid })
     }
 

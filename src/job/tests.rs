@@ -291,7 +291,7 @@ fn faults_of_json_jobs() {
 
 #[test]
 fn bytes_that_are_no_text_are_no_json() {
-    let entries = words_of(read_all_ways(InputFormat::Auto, LIMIT, b"{\"a\xff\"}\n{\"method\":\"f\"}", End::Complete));
+    let entries = words_of(read_all_ways(InputFormat::Json, LIMIT, b"{\"a\xff\"}\n{\"method\":\"f\"}", End::Complete));
     assert_eq!(entries, ["!1:4 JSON must be UTF-8; these bytes are not", "f()"]);
 }
 

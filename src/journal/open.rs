@@ -88,7 +88,7 @@ impl Found<'_> {
         let holds_some = self.file.metadata().is_ok_and(|facts| facts.len() > 0) || !self.left.is_empty();
         if was_left && holds_some {
             return Err(format!(
-                "{shown} belongs to a run that was ended from outside: go on with it (--resume), or remove it and {}",
+                "{shown} belongs to a run that did not come to its end: go on with it (--resume), or remove it and {}",
                 self.marks_path.display()
             ));
         }
@@ -103,6 +103,7 @@ impl Found<'_> {
         let marked: BTreeSet<u64> = self.left.iter().map(|left| left.instance).collect();
         let rows = rows::read(&self.file, resume, &marked).map_err(fault)?;
         if rows.are_foreign() {
+            self.leave_nothing();
             return Err(format!("cannot resume from {shown}: it holds no records of a run; name the file of one"));
         }
         let mut notes = Vec::new();
@@ -127,6 +128,14 @@ impl Found<'_> {
             opened.file = open_file(path).map_err(fault)?;
         }
         Ok(opened)
+    }
+
+    /// The marks file is ours alone if it is empty: then it was made for this run, which does not begin.
+    fn leave_nothing(&self) {
+        if self.locked.metadata().is_ok_and(|facts| facts.len() == 0) {
+            // Whoever waits for the lock looks whether the file still has its name.
+            let _ = std::fs::remove_file(&self.marks_path);
+        }
     }
 
     fn ready(self, open: &[Left], ledger: Ledger, notes: Vec<String>) -> Result<Opened, String> {

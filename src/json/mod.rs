@@ -97,11 +97,20 @@ pub(crate) fn cut_out(mut text: Vec<u8>, part: Range<usize>) -> Vec<u8> {
     text
 }
 
-/// Longest text that is looked at quickly: what goes on for longer gains nothing by it.
-const QUICK_BYTES_MAX: usize = 1024;
-
 /// Deepest nesting that is followed.
 pub(crate) const QUICK_DEPTH_MAX: u32 = 8;
+
+/// Bytes of a string that are looked at together, where it goes on for longer.
+const PIECE: usize = 64;
+
+/// How many bytes at the front stand in a string as they are. At the speed of memory: of large strings all but a few bytes
+/// are of this kind.
+fn long_run(bytes: &[u8]) -> usize {
+    let is_plain = |byte: u8| (byte >= b' ') & (byte != b'"') & (byte != b'\\');
+    let pieces = bytes.chunks_exact(PIECE);
+    let plain = pieces.take_while(|piece| piece.iter().fold(true, |all, &byte| all & is_plain(byte))).count() * PIECE;
+    plain + bytes[plain..].iter().take_while(|&&byte| is_plain(byte)).count()
+}
 
 /// The same bytes as text, when they are UTF-8: told at a glance where all are ASCII, as nearly always.
 pub(crate) fn utf8(bytes: &[u8]) -> Result<&str, Utf8Error> {
@@ -112,10 +121,10 @@ pub(crate) fn utf8(bytes: &[u8]) -> Result<&str, Utf8Error> {
     }
 }
 
-/// Whether this is one plain value, nothing before or after it: no escapes in its strings, not too long or deep.
-/// `None` says nothing: the general parser has to be asked.
+/// Whether this is one plain value on one line, nothing before or after it and not too deep. `None` says nothing: the
+/// general parser has to be asked.
 pub(crate) fn plain_value(text: &str) -> Option<&str> {
-    let mut plain = Plain::new(text)?;
+    let mut plain = Plain::new(text);
     plain.value(QUICK_DEPTH_MAX)?;
     (plain.at == text.len()).then_some(text)
 }
@@ -127,13 +136,7 @@ pub(crate) struct Plain<'a> {
 }
 
 impl<'a> Plain<'a> {
-    /// A look at a small text.
-    pub(crate) fn new(text: &'a str) -> Option<Self> {
-        (text.len() <= QUICK_BYTES_MAX).then_some(Plain { text, at: 0 })
-    }
-
-    /// A look at many small values in a row.
-    pub(crate) fn of_many(text: &'a str) -> Self {
+    pub(crate) fn new(text: &'a str) -> Self {
         Plain { text, at: 0 }
     }
 
@@ -166,18 +169,51 @@ impl<'a> Plain<'a> {
     pub(crate) fn string(&mut self) -> Option<&'a str> {
         self.pass(b'"')?;
         let from = self.at;
-        while PLAIN[usize::from(self.peek()?)] {
-            self.at += 1;
-        }
+        self.run();
         self.pass(b'"')?;
         Some(&self.text[from..self.at - 1])
+    }
+
+    /// A string as a value, with escapes or without.
+    fn any_string(&mut self) -> Option<()> {
+        self.pass(b'"')?;
+        loop {
+            self.run();
+            let next = self.peek()?;
+            self.at += 1;
+            match next {
+                b'"' => return Some(()),
+                b'\\' => self.escape()?,
+                _ => return None,
+            }
+        }
+    }
+
+    /// What follows a backslash. Halves of surrogate pairs pass, as they do with the general parser.
+    fn escape(&mut self) -> Option<()> {
+        let digits = match self.peek()? {
+            b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => 0,
+            b'u' => 4,
+            _ => return None,
+        };
+        let all = self.rest().get(1..=digits)?.iter().all(u8::is_ascii_hexdigit);
+        all.then(|| self.at += 1 + digits)
+    }
+
+    /// The bytes that stand in a string as they are.
+    fn run(&mut self) {
+        let near = self.rest().iter().take(PIECE).take_while(|byte| PLAIN[usize::from(**byte)]).count();
+        self.at += near;
+        if near == PIECE {
+            self.at += long_run(self.rest());
+        }
     }
 
     /// A value, as it stands.
     pub(crate) fn value(&mut self, depth: u32) -> Option<&'a str> {
         let from = self.at;
         match self.peek()? {
-            b'"' => self.string().map(drop)?,
+            b'"' => self.any_string()?,
             b'[' => self.items(b']', depth, |plain, depth| plain.value(depth).map(drop))?,
             b'{' => self.items(b'}', depth, |plain, depth| {
                 plain.string()?;
@@ -254,8 +290,12 @@ impl<'a> Plain<'a> {
             self.at += 1;
             self.digits()?;
         }
-        // An exponent may be too large for the general parser: that one decides.
-        (!matches!(self.peek(), Some(b'e' | b'E'))).then_some(())
+        if matches!(self.peek(), Some(b'e' | b'E')) {
+            self.at += 1;
+            self.at += usize::from(matches!(self.peek(), Some(b'+' | b'-')));
+            self.digits()?;
+        }
+        Some(())
     }
 
     /// Some digits; how many.
@@ -292,6 +332,12 @@ mod tests {
             "[[[[[[[]]]]]]]",
             "\"\u{fc}\"",
             "\"\x7f\"",
+            "1e5",
+            "-0.1E-05",
+            "1e+999999",
+            r#""\n""#,
+            r#"["a\"b\\",1]"#,
+            r#""\ud800\/""#,
         ] {
             assert_eq!(plain_value(known), Some(known));
         }
@@ -303,9 +349,14 @@ mod tests {
             "-",
             "1.",
             ".5",
-            "1e5",
+            "1e",
+            "1e+",
             "\"a",
-            "\"\\n\"",
+            r#""\""#,
+            r#""\x""#,
+            r#""\u12g4""#,
+            r#""\u12"#,
+            r#"{"\n":1}"#,
             "\"\t\"",
             "tru",
             "[1",
@@ -321,13 +372,23 @@ mod tests {
         ] {
             assert_eq!(plain_value(other), None, "{other}");
         }
-        assert_eq!(plain_value(&format!("\"{}\"", "x".repeat(QUICK_BYTES_MAX))), None);
+        for length in (0..5 * PIECE).step_by(7) {
+            let text = "x".repeat(length);
+            for (end, is_plain) in
+                [("", true), ("\\n", true), ("\u{fc}", true), ("\n", false), ("\"", false), ("\\", false)]
+            {
+                let value = format!("\"{text}{end}{text}\"");
+                assert_eq!(plain_value(&value).is_some(), is_plain, "{value}");
+            }
+        }
     }
 
     proptest! {
         /// What the quick look lets pass is what the general parser lets pass, to the byte.
         #[test]
-        fn the_quick_look_knows_only_json(text in "[-0-9.,:\\[\\]{}\" tfnrueals\\\\e+x]{0,24}") {
+        fn the_quick_look_knows_only_json(
+            text in "[-0-9.,:\\[\\]{}\" tfnrueals\\\\E+x]{0,24}|\"[a0un\\\\\"/]{0,10}\"|-?[0-9]{1,3}[.0-9eE+-]{0,5}",
+        ) {
             if let Some(value) = plain_value(&text) {
                 let general: &RawValue = serde_json::from_str(&text).unwrap();
                 prop_assert_eq!(value, general.get());

@@ -61,7 +61,7 @@ impl Pool {
         self.stats.accepted += 1;
         let fault = if self.stop > Stop::Running {
             Some((Status::Skipped, self.stop.cause()))
-        } else if let Err(why) = request::check(&job, &self.config.target) {
+        } else if let Err(why) = request::suits(&job, &self.config.target) {
             Some((Status::Invalid, why))
         } else if self.needs.blocked() >= BLOCKED_JOBS_MAX {
             Some((Status::Skipped, format!("more than {BLOCKED_JOBS_MAX} jobs wait for others")))

@@ -8,6 +8,7 @@ use super::stop::Stop;
 use super::watch::plan_look;
 use super::worker::{BACKLOG_BYTES_MAX, State};
 use super::{Action, Entrusted, Pool, Reading, request};
+use crate::config::Halt;
 use crate::ids::WorkerId;
 use crate::protocol::encode;
 
@@ -158,10 +159,12 @@ impl Pool {
     pub(super) fn offer(&mut self, id: WorkerId) {
         let worker = &self.workers[id.index()];
         let load = worker.flights.open();
+        // What is sent ahead a worker begins by itself, before we can know that the job before it failed.
+        let ahead = self.config.halt == Halt::Never;
         let has_room = worker.state == State::Up
             && !worker.condemned
             && worker.backlog <= BACKLOG_BYTES_MAX
-            && load < worker.limit()
+            && load < worker.limit(ahead)
             && !self.is_worn_out(id);
         self.offers.set(id, has_room.then_some(load));
     }

@@ -62,6 +62,7 @@ mod worker;
 pub use accept::OUTPUT_BACKLOG_BYTES_MAX;
 pub use action::{Action, Entrusted, Notice};
 pub use event::{Event, SpawnFault};
+pub use request::suits;
 pub use stats::{Joined, Running, Stats};
 
 use crate::config::PoolConfig;

@@ -6,6 +6,7 @@ use super::job_table::{JobKey, JobState};
 use super::judge::{Attempt, Ending, was_not_begun};
 use super::stop::{self, Stop};
 use super::{Action, Pool};
+use crate::config::Halt;
 use crate::exit::ExitCode;
 use crate::ids::{JobId, WorkerId};
 use crate::job::{Invalid, Job, UserId};
@@ -21,7 +22,7 @@ const RETRY_DELAY_MAX: Duration = Duration::from_secs(3600);
 
 /// What a record says of a job that nobody can say more of.
 const OUTCOME_UNKNOWN: &str =
-    "outcome unknown: it was running when an earlier run ended without a word; --retry-unknown runs it again";
+    "outcome unknown: it was running when an earlier run broke off; --retry-unknown runs it again";
 
 impl Pool {
     /// Ends a request: a second attempt, or the record. A flight whose record was made before only ends.
@@ -116,9 +117,16 @@ impl Pool {
     /// Notes that the worker holds a file with the job's whole output open until it is told to let go of it
     /// ([`Pool::release`]).
     fn spill_of(&mut self, id: WorkerId, request: u64, attempt: &Attempt) -> Option<Spill> {
-        let said = attempt.result.as_ref().or(attempt.error.as_ref())?.get();
-        // A quote inside a string is escaped, so this is the name of a member and never output that looks like one.
-        if !self.config.target.is_command() || memchr::memmem::find(said.as_bytes(), b"_spill\":\"").is_none() {
+        let said = attempt.result.as_ref().or(attempt.error.as_ref())?.get().as_bytes();
+        // A quote inside a string is escaped, so these are members and never output that looks like them.
+        let has = |member: &[u8]| memchr::memmem::find(said, member).is_some();
+        if !self.config.target.is_command() {
+            return None;
+        }
+        if has(b"\"lost\":true") {
+            self.exit = self.exit.max(ExitCode::OutputLost);
+        }
+        if !has(b"_spill\":\"") {
             return None;
         }
         let worker = &mut self.workers[id.index()];
@@ -227,7 +235,6 @@ impl Pool {
             Status::Invalid => self.exit = self.exit.max(ExitCode::BadInput),
             _ => self.exit = self.exit.max(ExitCode::JobsFailed),
         }
-        let ok = record.status == Status::Ok;
         match &mut self.order {
             None => self.give_out(record),
             Some(order) => {
@@ -235,8 +242,9 @@ impl Pool {
                 self.release_in_order();
             }
         }
-        // The record first: what follows from a failure is told after it.
-        if !ok {
+        // The record first: what follows from a failure is told after it. A share can be reached by a job that ended well,
+        // as the first that shares are judged from.
+        if self.config.halt != Halt::Never {
             let reason = stop::after_failures(self.config.halt, self.stats.not_ok(), self.stats.done());
             self.halt(reason);
         }

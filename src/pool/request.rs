@@ -8,8 +8,12 @@ use crate::protocol::{encode, mcp};
 /// The method of the built-in command worker.
 const EXEC: &str = "exec";
 
-/// Whether the run's target can do this job; why not, otherwise.
-pub(super) fn check(job: &Job, target: &Target) -> Result<(), String> {
+/// Whether the run's target can do this job.
+///
+/// # Errors
+///
+/// Why not, and what to do about it.
+pub fn suits(job: &Job, target: &Target) -> Result<(), String> {
     match (&job.call, target) {
         (Call::Line(_), Target::Function { default: None }) => Err(NO_FUNCTION.into()),
         (Call::Line(line), Target::Function { .. }) if std::str::from_utf8(line).is_err() => {
@@ -18,13 +22,20 @@ pub(super) fn check(job: &Job, target: &Target) -> Result<(), String> {
         (Call::Function(call), Target::Function { default: None }) if call.method().is_none() => {
             Err(NO_FUNCTION.into())
         }
-        (Call::Function(_), Target::Shell | Target::Template(_)) => {
-            Err("a function call, but this run executes commands: use \"command\", or --python, --node or --worker"
-                .into())
-        }
+        (Call::Function(_), Target::Shell | Target::Template(_)) => Err(
+            "a function call, but this run executes commands: use \"command\", or --python, --node or --worker; or give \
+             --input lines if the list is no JSON"
+                .into(),
+        ),
         (Call::Command(_), Target::Function { .. } | Target::Tool) => {
             Err("a command, but this run calls functions: use \"method\" and \"params\"".into())
         }
+        // Of a list of names one may look like JSON: what it says must not run in place of what the user wrote.
+        (Call::Command(_), Target::Template(_)) => Err(
+            "a command of its own, but what runs is given behind --: leave one of them away, or give --input lines if \
+             the list is no JSON"
+                .into(),
+        ),
         (Call::Line(_), Target::Tool) => Err(NO_TOOL.into()),
         (Call::Function(call), Target::Tool) if call.method().is_none() => Err(NO_TOOL.into()),
         (Call::Function(call), Target::Tool) if arguments(call.params()).is_none() => {
@@ -57,7 +68,7 @@ pub(super) struct Sending<'a> {
     pub(super) stateless: bool,
 }
 
-/// Appends the request for a job that [`check`] let pass.
+/// Appends the request for a job that [`suits`] let pass.
 pub(super) fn write(out: &mut Vec<u8>, id: u64, sending: Sending<'_>, target: &Target) {
     let Sending { job, attempt, worker, stateless } = sending;
     match (&job.call, target) {
@@ -88,13 +99,13 @@ pub(super) fn write(out: &mut Vec<u8>, id: u64, sending: Sending<'_>, target: &T
             encode::bytes(out, line);
             close_exec(out, job, attempt);
         }
-        (Call::Command(command), Target::Shell | Target::Template(_)) => {
+        (Call::Command(command), Target::Shell) => {
             encode::open_request(out, id, EXEC);
             command_members(out, command);
             close_exec(out, job, attempt);
         }
         (Call::Function(_), Target::Shell | Target::Template(_))
-        | (Call::Command(_), Target::Function { .. })
+        | (Call::Command(_), Target::Function { .. } | Target::Template(_))
         | (Call::Line(_) | Call::Command(_), Target::Tool) => {
             unreachable!("checked when the job was accepted")
         }

@@ -4,6 +4,7 @@ use super::Pool;
 use crate::ids::WorkerId;
 use crate::record::Status;
 use crate::status::ExitStatus;
+use crate::time::Time;
 use std::time::Duration;
 
 /// The figures of a run at one moment, for progress and summary.
@@ -83,9 +84,8 @@ impl Pool {
         self.joined.iter().flatten().cloned().collect()
     }
 
-    /// The jobs that are running, by worker.
-    pub fn running(&self) -> Vec<Running> {
-        let now = self.now.time;
+    /// The jobs that are running at this time, by worker.
+    pub fn running(&self, now: Time) -> Vec<Running> {
         let flights = self.workers.iter().flat_map(|worker| {
             worker.flights.iter().filter_map(move |(_, flight)| Some((worker, flight.job?, flight.begun?)))
         });

@@ -184,12 +184,12 @@ impl Worker {
         *self = Worker { generation, prefetch, state: State::Spawning, ..fresh };
     }
 
-    /// How many requests may be open at it now.
-    pub(super) fn limit(&self) -> usize {
+    /// How many requests may be open at it now; `ahead`: some may be sent ahead of those that run.
+    pub(super) fn limit(&self, ahead: bool) -> usize {
         if self.alone {
             return 1;
         }
-        self.concurrency + if self.takes_in_turn { self.prefetch.depth(self.gives_back) } else { 0 }
+        self.concurrency + if ahead && self.takes_in_turn { self.prefetch.depth(self.gives_back) } else { 0 }
     }
 
     /// Keeps the end of what it writes to standard error.

@@ -40,6 +40,18 @@ pub fn become_subreaper() -> io::Result<()> {
     nix::sys::prctl::set_child_subreaper(true).map_err(Into::into)
 }
 
+/// Moves to a session of its own, where neither a kill of the supervisor's group nor its terminal reaches. To be called
+/// with all signals blocked.
+pub fn leave_session() {
+    if nix::unistd::setsid().is_err() {
+        // The leader of a group may not: it joins its parent's group for a moment (all signals are blocked). Where that
+        // is impossible it stays in the group of its own that it has.
+        let parents = nix::unistd::getpgid(Some(nix::unistd::getppid()));
+        let moved = parents.and_then(|group| nix::unistd::setpgid(nix::unistd::Pid::from_raw(0), group));
+        moved.and_then(|()| nix::unistd::setsid().map(drop)).unwrap_or(());
+    }
+}
+
 /// Has the kernel send `signal` to this process when the thread that started it ends (PR_SET_PDEATHSIG), and at once
 /// when that has happened already. Forgotten by the kernel across fork and the start of a set-user-id program.
 ///

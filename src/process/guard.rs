@@ -8,7 +8,7 @@
 //! It blocks all signals and takes them in turn from a descriptor; it has one thread and no timers.
 
 use super::cgroup;
-use super::contain::{self, become_subreaper, close_inherited, parent_death_signal};
+use super::contain::{self, become_subreaper, close_inherited, leave_session, parent_death_signal};
 use super::into_group::spawn_into;
 use super::signal::{freeze_tree, terminate_tree, thaw_tree, unblock_all};
 use super::spawn::SpawnError;
@@ -168,17 +168,6 @@ fn blockable() -> SigSet {
         mask.remove(fault);
     }
     mask
-}
-
-/// Moves to a session of its own, where neither a kill of the supervisor's group nor its terminal reaches.
-fn leave_session() {
-    if nix::unistd::setsid().is_err() {
-        // The leader of a group may not: it joins its parent's group for a moment (all signals are blocked). Where that
-        // is impossible it stays in the group of its own that it has.
-        let parents = nix::unistd::getpgid(Some(nix::unistd::getppid()));
-        let moved = parents.and_then(|group| nix::unistd::setpgid(nix::unistd::Pid::from_raw(0), group));
-        moved.and_then(|()| nix::unistd::setsid().map(drop)).unwrap_or(());
-    }
 }
 
 /// Starts the target. Where the machine is short of processes or memory, others may end and make room: it is tried again

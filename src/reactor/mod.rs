@@ -298,7 +298,7 @@ impl Reactor {
                 self.pool.handle(now, Event::StopRequested { signal });
             }
             SIGUSR1 => {
-                let running = self.pool.running();
+                let running = self.pool.running(now.time);
                 self.hands.hub.running(self.pool.stats(), &running);
             }
             SIGTSTP => self.suspend(now),

@@ -47,6 +47,26 @@ fn every_exit_code_and_every_signal_comes_out_as_it_was() {
 }
 
 #[test]
+fn commands_have_no_terminal_that_could_stop_them() {
+    // Its session and its terminal, as the kernel numbers them.
+    let record = result("cut -d' ' -f6,7 /proc/self/stat");
+    let text = record["result"]["stdout"].as_str().unwrap();
+    let (session, terminal) = text.trim().split_once(' ').unwrap();
+    assert_ne!(session, nix::unistd::getsid(None).unwrap().to_string());
+    assert_eq!(terminal, "0");
+}
+
+#[test]
+fn what_looks_like_a_command_does_not_run_in_place_of_the_given_one() {
+    let list = "{\"command\":\"echo PWNED\"}\n";
+    let done = Run::text(["--", "echo", "got", "{}"]).stdin(list).run().expect_code(3);
+    assert_eq!(done.text(), "");
+    assert!(done.stderr.contains("--input lines"), "{}", done.stderr);
+    let done = Run::text(["--input", "lines", "--", "echo", "got", "{}"]).stdin(list).run().expect_code(0);
+    assert_eq!(done.text(), format!("got {list}"));
+}
+
+#[test]
 fn json_jobs_set_directory_environment_and_input() {
     let dir = TempDir::new("json-jobs");
     let list = format!(

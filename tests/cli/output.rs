@@ -1,6 +1,7 @@
 //! What comes out: text, records, order, tags; readers that leave, stall, or are full.
 
-use crate::harness::{Run, counts};
+use crate::harness::{Run, TempDir, counts};
+use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
@@ -70,6 +71,44 @@ fn output_over_the_limit_is_whole_in_text_and_said_to_be_cut_in_records() {
 fn dry_run_shows_and_runs_nothing() {
     let done = Run::text(["--dry-run", "--", "touch", "{}"]).stdin("a b\nc\n").run().expect_code(0);
     assert_eq!(done.text(), "touch 'a b'\ntouch c\n");
+    Run::text(["--dry-run", "--no-jobs", "fail"]).stdin("").run().expect_code(4);
+    let done = Run::text(["--dry-run", "--", "touch", "{}"]).stdin("{\"command\":\"true\"}\n").run().expect_code(3);
+    assert!(done.stderr.contains("job 1: a command of its own"), "{}", done.stderr);
+}
+
+#[test]
+fn output_that_should_be_kept_whole_and_is_not_is_told_by_the_exit_code() {
+    let dir = TempDir::new("lost");
+    let list = "yes | head -c 300000\n";
+    let plain = dir.file("plain", "");
+    let refused = Run::text(["--output-dir", plain.to_str().unwrap()]).stdin(list).run().expect_code(2);
+    assert!(refused.stderr.contains("--output-dir"), "{}", refused.stderr);
+    // The folder goes while the run goes on.
+    let folder = dir.path().join("folder");
+    let gone = format!("rmdir {0} && touch {0}; {list}", folder.display());
+    let options = ["-w", "1", "--max-output", "1000", "--output-dir", folder.to_str().unwrap()];
+    let done = Run::json(options).stdin(gone).run().expect_code(6);
+    assert_eq!(done.records()[0]["result"]["lost"], true);
+    assert!(done.stderr.contains("cannot keep the whole stdout"), "{}", done.stderr);
+}
+
+#[test]
+fn a_file_of_results_is_neither_the_job_list_nor_another_one() {
+    let dir = TempDir::new("same");
+    let list = dir.file("list", "echo a\n");
+    let (name, other) = (list.to_str().unwrap(), dir.path().join("new"));
+    for options in [
+        &["-a", name, "--output", name][..],
+        &["-a", name, "--joblog", name],
+        &["-a", name, "--output", other.to_str().unwrap(), "--joblog", other.to_str().unwrap()],
+    ] {
+        Run::text(options).run().expect_code(2);
+    }
+    let from_itself = Run::text(["--output", name]).with(|command| {
+        command.stdin(File::open(name).unwrap()).stdout(Stdio::null()).stderr(Stdio::null());
+    });
+    assert_eq!(from_itself.run_bare(), Some(2));
+    assert_eq!(std::fs::read_to_string(list).unwrap(), "echo a\n");
 }
 
 #[test]

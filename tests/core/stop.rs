@@ -196,14 +196,33 @@ fn halt_now_stops_the_others() {
 
 #[test]
 fn a_share_of_failures_is_judged_from_the_third_job_on() {
-    let mut t = Script::running(|config| config.halt = Halt::Soon(Failures::Percent(50)), &["a1", "a2", "a3", "a4"]);
-    t.worker(1).gets(&["a1"]).fails("a1").gets(&["a2", "a3", "a4"]).answers("a2");
-    t.record("a1", Status::Failed);
-    t.record("a2", Status::Ok);
-    t.worker(1).fails("a3").answers("a4");
-    t.record("a3", Status::Failed);
-    t.record("a4", Status::Ok);
-    t.ends(ExitCode::JobsFailed);
+    let half = |config: &mut PoolConfig| config.halt = Halt::Soon(Failures::Percent(50));
+    for last in [Status::Failed, Status::Ok] {
+        let mut t = Script::running(half, &["a1", "a2", "a3", "a4"]);
+        t.worker(1).gets(&["a1"]).fails("a1").gets(&["a2"]).fails("a2").gets(&["a3"]);
+        t.records(&["a1", "a2"], Status::Failed);
+        let mut worker = t.worker(1);
+        if last == Status::Ok {
+            worker.answers("a3")
+        } else {
+            worker.fails("a3")
+        };
+        t.record("a3", last);
+        t.record("a4", Status::Skipped);
+        t.ends(ExitCode::JobsFailed);
+    }
+}
+
+#[test]
+fn nothing_is_sent_ahead_where_a_failure_may_end_the_run() {
+    for halt in [Halt::Soon(Failures::Count(1)), Halt::Now(Failures::Percent(50))] {
+        let mut t = Script::running(|config| config.halt = halt, &["a1", "a2", "a3"]);
+        t.worker(1).gets(&["a1"]).answers("a1").gets(&["a2"]).answers("a2").gets(&["a3"]).answers("a3");
+        t.records(&["a1", "a2", "a3"], Status::Ok);
+        t.ends(ExitCode::Success);
+    }
+    let mut t = Script::running(|_| {}, &["a1", "a2", "a3"]);
+    t.worker(1).gets(&["a1"]).answers("a1").gets(&["a2", "a3"]);
 }
 
 #[test]

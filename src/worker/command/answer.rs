@@ -43,6 +43,8 @@ pub(super) enum Whole<'a> {
     /// Nowhere but in `kept`.
     #[default]
     Kept,
+    /// Nowhere: it was to be kept whole, and could not be.
+    Lost,
     /// In a file that stays.
     File(&'a [u8]),
     /// In a file that is there until it is released, at this path.
@@ -142,6 +144,9 @@ fn members(out: &mut Vec<u8>, ended: &Ended) {
     stream(out, "stderr", &ended.stderr);
     if is_cut(&ended.stdout) || is_cut(&ended.stderr) {
         out.extend_from_slice(b",\"truncated\":true");
+    }
+    if [&ended.stdout, &ended.stderr].iter().any(|stream| matches!(stream.whole, Whole::Lost)) {
+        out.extend_from_slice(b",\"lost\":true");
     }
     let (seconds, micros) = (ended.cpu_us / 1_000_000, ended.cpu_us % 1_000_000);
     let _ = write!(out, ",\"cpu_seconds\":{seconds}.{micros:06},\"max_rss\":{}", ended.max_rss);

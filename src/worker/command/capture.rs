@@ -55,7 +55,10 @@ pub(super) struct Stream {
 
 enum Overflow {
     None,
+    /// As was asked for.
     Dropped,
+    /// Since the file does not take it.
+    Lost,
     Spilled(Spill),
 }
 
@@ -149,6 +152,7 @@ impl Stream {
                 None => Whole::Spilled(spill.descriptor_path()),
             },
             Overflow::None | Overflow::Dropped => Whole::Kept,
+            Overflow::Lost => Whole::Lost,
         };
         Captured { kept: &self.kept, total: self.total, whole }
     }
@@ -177,8 +181,13 @@ impl Overflow {
         match opened {
             Ok(spill) => Overflow::Spilled(spill).append(first),
             Err(error) => {
-                super::complain(&format!("cannot keep the whole {name} of job {}: {error}; it is cut", stem()));
-                Overflow::Dropped
+                let place = match &limits.beyond {
+                    Beyond::Directory(directory) | Beyond::Unnamed(directory) => directory.display(),
+                    Beyond::Cut => unreachable!("nothing was opened"),
+                };
+                let job = stem();
+                super::complain(&format!("cannot keep the whole {name} of job {job} in {place}: {error}; it is cut"));
+                Overflow::Lost
             }
         }
     }
@@ -210,7 +219,7 @@ impl Overflow {
     }
 
     fn give_up(&mut self, error: &std::io::Error) {
-        if let Overflow::Spilled(spill) = std::mem::replace(self, Overflow::Dropped) {
+        if let Overflow::Spilled(spill) = std::mem::replace(self, Overflow::Lost) {
             let place = spill.path().unwrap_or(Path::new("a temporary file")).to_owned();
             super::complain(&format!("cannot write to {}: {error}; the output is cut", place.display()));
             spill.discard();

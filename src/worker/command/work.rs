@@ -14,7 +14,7 @@ use super::signals::Signals;
 use super::spawn::{SpawnError, Spawner};
 use super::vfork::Streams;
 use super::watch::{Source, Watch, now, slot_token};
-use crate::process::{become_subreaper, close_inherited};
+use crate::process::{become_subreaper, close_inherited, leave_session};
 use nix::errno::Errno;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -66,9 +66,9 @@ impl Worker {
     pub(super) fn open(options: Options) -> nix::Result<Worker> {
         close_inherited();
         let signals = Signals::open()?;
-        // Fails for the leader of a process group, which the supervisor makes us: then the group alone keeps the
-        // terminal's signals away, and being blocked they would have no effect anyway.
-        let _ = nix::unistd::setsid();
+        // Without a terminal: a command that asks it for something fails, where in a group that is not the terminal's it would
+        // be stopped and wait for ever.
+        leave_session();
         become_subreaper().map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(libc::EINVAL)))?;
         let beyond = match (&options.output_dir, options.spill) {
             (Some(directory), _) => Beyond::Directory(directory.clone()),

@@ -44,13 +44,13 @@ impl<'a> Incoming<'a> {
 
     /// A plain request, as most are. `None` says nothing.
     fn quick(text: &'a str) -> Option<Self> {
-        let mut plain = Plain::new(text)?;
+        let mut plain = Plain::new(text);
         let request = Incoming::plain(&mut plain)?;
         plain.is_over().then_some(request)
     }
 
     fn quick_batch(text: &'a str) -> Option<Vec<Self>> {
-        let mut plain = Plain::of_many(text);
+        let mut plain = Plain::new(text);
         let mut batch = Vec::new();
         plain.pass(b'[')?;
         loop {

@@ -1,0 +1,51 @@
+//! The files that one invocation names: none of them may be another's, and where outputs go must be a place to write to.
+//! Looks at them before anything is opened or emptied.
+
+use crate::config::{Config, Source};
+use crate::edge::fault_text;
+use anyhow::{Context, bail};
+use nix::sys::stat::{FileStat, SFlag, fstat, stat};
+use nix::unistd::{AccessFlags, access};
+use std::fs::create_dir_all;
+use std::io;
+use std::path::Path;
+
+/// Refuses what would destroy the job list or mix two files into one, and a folder for outputs that takes none.
+///
+/// # Errors
+///
+/// In words, with the options and the path.
+pub fn check(config: &Config) -> anyhow::Result<()> {
+    let journal = config.output.journal.as_ref().map(|journal| ("--output", journal.path.as_path()));
+    let joblog = config.output.joblog.as_deref().map(|path| ("--joblog", path));
+    let list = match &config.input.source {
+        Source::Stdin => fstat(io::stdin()).ok(),
+        Source::File(path) => stat(path).ok(),
+        Source::Arguments(_) => None,
+    };
+    for (option, path) in journal.iter().chain(&joblog) {
+        if list.is_some_and(|list| stat(*path).is_ok_and(|file| is_same(&list, &file))) {
+            bail!("{option} {}: that is the job list, which would be overwritten; name another file", path.display());
+        }
+    }
+    if let (Some((_, journal)), Some((_, joblog))) = (journal, joblog) {
+        if journal == joblog || stat(journal).is_ok_and(|one| stat(joblog).is_ok_and(|other| is_same(&one, &other))) {
+            bail!("--output and --joblog name the same file, {}; each needs one of its own", journal.display());
+        }
+    }
+    config.output.output_dir.as_deref().map_or(Ok(()), takes_files)
+}
+
+/// Whether two names stand for one regular file. What is written to a device or a pipe destroys nothing.
+fn is_same(one: &FileStat, other: &FileStat) -> bool {
+    let is_regular = SFlag::from_bits_truncate(one.st_mode & SFlag::S_IFMT.bits()) == SFlag::S_IFREG;
+    is_regular && (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino)
+}
+
+fn takes_files(directory: &Path) -> anyhow::Result<()> {
+    let fault = |error: io::Error| anyhow::anyhow!("{}", fault_text(&error));
+    create_dir_all(directory)
+        .and_then(|()| access(directory, AccessFlags::W_OK | AccessFlags::X_OK).map_err(io::Error::from))
+        .map_err(fault)
+        .with_context(|| format!("cannot write to --output-dir {}", directory.display()))
+}

@@ -7,7 +7,7 @@
 
 use super::model::{Argument, Call, Job, UserId};
 use std::fmt;
-use xxhash_rust::xxh3::{Xxh3, xxh3_64_with_seed};
+use xxhash_rust::xxh3::Xxh3;
 
 /// 128 bits: among ten million jobs two that differ share one with a chance of 1 in 10^25.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -53,13 +53,6 @@ impl Fingerprint {
         let mut hash = Hash::new(b"id");
         hash.part(b'i', id.as_bytes());
         hash.finish()
-    }
-
-    /// Tells the jobs of one run with the same fingerprint apart by the id of their records, as JSON text.
-    pub fn instance(self, id: &str) -> u64 {
-        let (low, high) = self.0.split_at(8);
-        let half = |bytes: &[u8]| u64::from_le_bytes(bytes.try_into().expect("half of sixteen bytes"));
-        xxh3_64_with_seed(id.as_bytes(), half(low) ^ half(high).rotate_left(32))
     }
 
     /// Reads the form that [`fmt::Display`] writes.
@@ -186,8 +179,6 @@ mod tests {
         for bad in ["", "xyz", &TRUE.to_uppercase(), &TRUE[1..]] {
             assert_eq!(Fingerprint::parse(bad), None, "{bad}");
         }
-        assert_ne!(of("true").instance("1"), of("true").instance("2"));
-        assert_ne!(of("true").instance("1"), of("false").instance("1"));
     }
 
     const TRUE: &str = "6c60e9439129f26534dd7e26477af210";

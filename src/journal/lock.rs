@@ -15,8 +15,12 @@ use std::path::Path;
 const TRIES: u32 = 150;
 const PAUSE_MS: u16 = 20;
 
+/// As often its owner may be met alive: one that was just killed is for a moment.
+const ALIVE_MAX: u32 = 10;
+
 /// Opens the file of marks, made where there is none, and locks it. `None` when another run has it.
 pub(super) fn take(path: &Path) -> io::Result<Option<File>> {
+    let mut alive = 0;
     for _ in 0..TRIES {
         // Readable and writable for us alone, and never through a link that somebody has put there.
         let file = OpenOptions::new()
@@ -35,9 +39,11 @@ pub(super) fn take(path: &Path) -> io::Result<Option<File>> {
             if is_same {
                 return Ok(Some(file));
             }
-        } else if marks::owner(&file).is_some_and(is_alive) {
-            return Ok(None);
         } else {
+            alive += u32::from(marks::owner(&file).is_some_and(is_alive));
+            if alive >= ALIVE_MAX {
+                return Ok(None);
+            }
             // Only what its workers leave behind is still being ended.
             poll(&mut [], PollTimeout::from(PAUSE_MS)).unwrap_or(0);
         }
@@ -47,7 +53,14 @@ pub(super) fn take(path: &Path) -> io::Result<Option<File>> {
 
 fn is_alive(pid: i32) -> bool {
     // Nothing is sent. Whoever may not be signalled is alive.
-    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), None) != Err(Errno::ESRCH)
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), None) != Err(Errno::ESRCH) && !is_zombie(pid)
+}
+
+/// Whether it has ended and only its parent has not asked for it. Its state follows its name, which may hold anything.
+fn is_zombie(pid: i32) -> bool {
+    let text = std::fs::read(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let end = memchr::memrchr(b')', &text).unwrap_or(0);
+    matches!(text.get(end + 2), Some(b'Z' | b'X'))
 }
 
 fn lock(file: &File) -> io::Result<bool> {

@@ -4,8 +4,11 @@
 //! ```text
 //! 64 bytes                 MAGIC, how many workers (u32), the process of the run (u32)
 //! 8 bytes for each worker  1 + the request it began last, written by the worker itself; 0 when it has begun none
-//! 48 bytes for each mark   content (16), instance (u64), request (u64), worker (u32), attempt (u32), kind (u32), 0 (u32)
+//! 48 bytes for each mark   content (16), end (u64), request (u64), worker (u32), attempt (u32), kind (u32), 0 (u32)
 //! ```
+//!
+//! `end` is how long the journal is when the job's row is in it, told before the row is written, and 0 before the job has
+//! ended: so of each mark it is known whether its row is there, also where jobs are the same as others to the letter.
 //!
 //! Numbers are little-endian. What dies with the machine and not with the process alone is not what this is for: nothing
 //! here is synced.
@@ -21,10 +24,12 @@ use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
-const MAGIC: &[u8; 24] = b"supervisor marks 1\n\0\0\0\0\0";
+const MAGIC: &[u8; 24] = b"supervisor marks 2\n\0\0\0\0\0";
 const HEAD_BYTES: u64 = 64;
 const WORD_BYTES: u64 = 8;
 const MARK_BYTES: usize = 48;
+/// Where in a mark its `end` stands.
+const END_AT: usize = 16;
 /// Lowest number that workers inherit the file under.
 const NUMBER_MIN: i32 = 10;
 /// The file grows by so many marks.
@@ -45,7 +50,6 @@ enum Kind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Left {
     pub(super) content: Fingerprint,
-    pub(super) instance: u64,
     pub(super) attempt: u32,
 }
 
@@ -67,8 +71,9 @@ pub struct Marks {
     dirty: Option<(usize, usize)>,
 }
 
-/// Reads what an earlier run left open: the jobs it had begun, as far as can be known. Nothing of a file that is none.
-pub(super) fn read(file: &File) -> io::Result<Vec<Left>> {
+/// Reads what an earlier run left open: the jobs it had begun, as far as can be known, and whose rows are not in its
+/// journal of so many bytes. `None` when it is no file of marks; an empty one is one.
+pub(super) fn read(file: &File, journal: u64) -> io::Result<Option<Vec<Left>>> {
     let mut bytes = vec![0; usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX).min(FILE_BYTES_MAX)];
     let mut filled = 0;
     while filled < bytes.len() {
@@ -77,7 +82,7 @@ pub(super) fn read(file: &File) -> io::Result<Vec<Left>> {
             count => filled += count,
         }
     }
-    Ok(parse(&bytes[..filled]))
+    Ok(if filled == 0 { Some(Vec::new()) } else { parse(&bytes[..filled], journal) })
 }
 
 /// The process whose run it is, as far as the file says.
@@ -91,16 +96,12 @@ pub(super) fn owner(file: &File) -> Option<i32> {
 /// More than this no run writes: a million jobs in flight.
 const FILE_BYTES_MAX: usize = 64 << 20;
 
-/// The jobs that were begun, from the bytes of a file.
-pub(super) fn parse(bytes: &[u8]) -> Vec<Left> {
-    let Some(head) = bytes.get(..HEAD_BYTES as usize).filter(|head| head.starts_with(MAGIC)) else {
-        return Vec::new();
-    };
+/// The jobs that were begun and have no row, from the bytes of a file.
+pub(super) fn parse(bytes: &[u8], journal: u64) -> Option<Vec<Left>> {
+    let head = bytes.get(..HEAD_BYTES as usize).filter(|head| head.starts_with(MAGIC))?;
     let workers = u32_at(head, MAGIC.len()) as usize;
     let words_end = HEAD_BYTES as usize + workers.saturating_mul(WORD_BYTES as usize);
-    let (Some(words), Some(marks)) = (bytes.get(HEAD_BYTES as usize..words_end), bytes.get(words_end..)) else {
-        return Vec::new();
-    };
+    let (words, marks) = (bytes.get(HEAD_BYTES as usize..words_end)?, bytes.get(words_end..)?);
     let word_says = |mark: &[u8]| {
         let worker = (u32_at(mark, 32) as usize).wrapping_sub(1).wrapping_mul(WORD_BYTES as usize);
         words.get(worker..).is_none_or(|word| word.len() < 8 || u64_at(word, 0) > u64_at(mark, 24))
@@ -114,13 +115,14 @@ pub(super) fn parse(bytes: &[u8]) -> Vec<Left> {
             _ => None,
         }
     };
-    marks.chunks_exact(MARK_BYTES).filter_map(left).collect()
+    let has_no_row = |mark: &&[u8]| u64_at(mark, END_AT) == 0 || u64_at(mark, END_AT) > journal;
+    Some(marks.chunks_exact(MARK_BYTES).filter(has_no_row).filter_map(left).collect())
 }
 
 /// The job of a mark, and its attempt.
 fn left_of(mark: &[u8]) -> Left {
     let content = Fingerprint(mark[..16].try_into().expect("sixteen bytes"));
-    Left { content, instance: u64_at(mark, 16), attempt: u32_at(mark, 36) }
+    Left { content, attempt: u32_at(mark, 36) }
 }
 
 fn u64_at(bytes: &[u8], at: usize) -> u64 {
@@ -161,8 +163,10 @@ impl Marks {
         head.extend_from_slice(&std::process::id().to_le_bytes());
         head.resize(HEAD_BYTES as usize, 0);
         // What the words of the former run mean for its marks was understood before: both change at once, in one write.
-        let whole = [head, words, marks.image.clone()].concat();
+        let mut whole = [head, words, marks.image.clone()].concat();
         marks.reserve(marks.image.len() / MARK_BYTES + 1)?;
+        // Behind them nothing of the former run's, which would be marks of this one.
+        whole.resize(marks.place(marks.room) as usize, 0);
         marks.file.write_all_at(&whole, 0)?;
         marks.file.set_len(marks.place(marks.room))?;
         marks.dirty = None;
@@ -208,7 +212,7 @@ impl Marks {
                 at
             }
         };
-        let left = Left { content: entrusted.content, instance: entrusted.instance, attempt: entrusted.attempt };
+        let left = Left { content: entrusted.content, attempt: entrusted.attempt };
         // What was begun once is not forgotten while its next attempt is only sent ahead.
         let kind = match (entrusted.tells_begun, self.begun_before.contains_key(&entrusted.number)) {
             (false, _) => Kind::Begun,
@@ -232,7 +236,18 @@ impl Marks {
         }
     }
 
-    /// The job has its record.
+    /// The job has ended: when the journal has this length, its row is in it. To be told, and [flushed](Marks::flush),
+    /// before the row is written.
+    pub fn end(&mut self, number: JobId, journal: u64) {
+        if let Some(&at) = self.of_job.get(&number) {
+            let mut mark: [u8; MARK_BYTES] =
+                self.image[at * MARK_BYTES..(at + 1) * MARK_BYTES].try_into().expect("its length");
+            mark[END_AT..END_AT + 8].copy_from_slice(&journal.to_le_bytes());
+            self.put(at, &mark);
+        }
+    }
+
+    /// The job's row is safe, or no worker has the job.
     pub fn clear(&mut self, number: JobId) {
         self.begun_before.remove(&number);
         if let Some(at) = self.of_job.remove(&number) {
@@ -294,7 +309,6 @@ impl Marks {
 fn mark(left: &Left, worker: u32, request: u64, kind: Kind) -> [u8; MARK_BYTES] {
     let mut mark = [0; MARK_BYTES];
     mark[..16].copy_from_slice(&left.content.0);
-    mark[16..24].copy_from_slice(&left.instance.to_le_bytes());
     mark[24..32].copy_from_slice(&request.to_le_bytes());
     mark[32..36].copy_from_slice(&worker.to_le_bytes());
     mark[36..40].copy_from_slice(&left.attempt.to_le_bytes());

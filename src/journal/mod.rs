@@ -16,7 +16,7 @@ mod tests;
 #[doc(hidden)]
 pub fn understand(bytes: &[u8]) {
     rows::judge(bytes, crate::config::Resume { failed: true, unknown: true });
-    marks::parse(bytes);
+    marks::parse(bytes, 0);
 }
 
 pub use ledger::{Known, Ledger};

@@ -4,7 +4,6 @@ use super::marks::{self, Left};
 use super::{Ledger, Marks, lock, rows};
 use crate::config::{Journal, Resume};
 use crate::edge::fault_text;
-use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -50,7 +49,14 @@ pub fn open(journal: &Journal, workers: u32) -> Result<Opened, String> {
     };
     // Whoever had the lock may have put another file in its place.
     let file = open_file(path).map_err(fault)?;
-    let left = marks::read(&locked).map_err(fault)?;
+    let length = file.metadata().map_err(fault)?.len();
+    let Some(left) = marks::read(&locked, length).map_err(fault)? else {
+        let marks = marks_path.display();
+        return Err(format!(
+            "{marks} should say what was running when a run of {shown} was ended from outside, and cannot be understood: \
+             remove it if that does not matter, or choose another --output"
+        ));
+    };
     let found = Found { file, path, locked, marks_path, left, workers };
     match journal.resume {
         None => found.begin(),
@@ -100,8 +106,7 @@ impl Found<'_> {
     fn go_on(mut self, resume: Resume) -> Result<Opened, String> {
         let shown = self.path.display();
         let fault = |error: io::Error| format!("cannot resume from {shown}: {}", fault_text(&error));
-        let marked: BTreeSet<u64> = self.left.iter().map(|left| left.instance).collect();
-        let rows = rows::read(&self.file, resume, &marked).map_err(fault)?;
+        let rows = rows::read(&self.file, resume).map_err(fault)?;
         if rows.are_foreign() {
             self.leave_nothing();
             return Err(format!("cannot resume from {shown}: it holds no records of a run; name the file of one"));
@@ -114,9 +119,7 @@ impl Found<'_> {
         if rows.damaged > 0 {
             notes.push(format!("{shown}: {} lines are no records; what they stood for runs again", rows.damaged));
         }
-        // A mark whose record is there was about to be cleared.
         let mut open = std::mem::take(&mut self.left);
-        open.retain(|left| !rows.instances.contains(&left.instance));
         open.extend(rows.repeated);
         let unknown = open.iter().enumerate().map(|(at, left)| (left.content, left.attempt, at));
         let ledger = Ledger::new(rows.ended, unknown, resume.unknown);

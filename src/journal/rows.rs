@@ -8,7 +8,6 @@ use crate::record::Status;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
-use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, Write};
 use std::path::Path;
@@ -60,8 +59,6 @@ pub(super) struct Rows {
     pub(super) ended: Vec<(Fingerprint, Status)>,
     /// Jobs of unknown outcome that may run again.
     pub(super) repeated: Vec<Left>,
-    /// [`Fingerprint::instance`] of every record that is there, as long as `marked` asked for it.
-    pub(super) instances: BTreeSet<u64>,
     /// Rows that give way.
     pub(super) giving_way: u64,
     /// Lines that are no records.
@@ -81,8 +78,8 @@ impl Rows {
     }
 }
 
-/// Reads a journal from its beginning. Only instances in `marked` are remembered.
-pub(super) fn read(file: &File, resume: Resume, marked: &BTreeSet<u64>) -> io::Result<Rows> {
+/// Reads a journal from its beginning.
+pub(super) fn read(file: &File, resume: Resume) -> io::Result<Rows> {
     let mut rows = Rows::default();
     each_line(file, |line| {
         if line.last() != Some(&b'\n') {
@@ -91,9 +88,7 @@ pub(super) fn read(file: &File, resume: Resume, marked: &BTreeSet<u64>) -> io::R
             return Ok(());
         }
         rows.whole_bytes += line.len() as u64;
-        let (fate, instance) = judge(line, resume);
-        rows.instances.extend(instance.filter(|instance| marked.contains(instance)));
-        match fate {
+        match judge(line, resume) {
             Fate::Stands(content, status) => rows.ended.push((content, status)),
             Fate::GivesWay => rows.giving_way += 1,
             Fate::Repeated(left) => {
@@ -115,7 +110,7 @@ pub(super) fn rewrite(file: &File, path: &Path, resume: Resume) -> io::Result<()
     fresh.as_file().set_permissions(file.metadata()?.permissions())?;
     let mut writer = BufWriter::with_capacity(BUFFER_BYTES, fresh.as_file());
     each_line(file, |line| {
-        let stays = !matches!(judge(line, resume).0, Fate::GivesWay | Fate::Repeated(_));
+        let stays = !matches!(judge(line, resume), Fate::GivesWay | Fate::Repeated(_));
         if stays && line.last() == Some(&b'\n') { writer.write_all(line) } else { Ok(()) }
     })?;
     writer.flush()?;
@@ -157,27 +152,25 @@ fn each_line_up_to(max: u64, mut file: &File, mut take: impl FnMut(&[u8]) -> io:
     }
 }
 
-/// What a line says of its job, and the instance of its record.
-pub(super) fn judge(line: &[u8], resume: Resume) -> (Fate, Option<u64>) {
-    let Ok(row) = serde_json::from_slice::<Row<'_>>(line) else { return (Fate::Damaged, None) };
+/// What a line says of its job.
+pub(super) fn judge(line: &[u8], resume: Resume) -> Fate {
+    let Ok(row) = serde_json::from_slice::<Row<'_>>(line) else { return Fate::Damaged };
     let Some(status) = Status::ALL.into_iter().find(|status| status.as_str() == row.status) else {
-        return (Fate::Damaged, None);
+        return Fate::Damaged;
     };
     let content = row.job.as_deref().and_then(Fingerprint::parse);
-    let instance = content.map(|content| content.instance(row.id.get()));
     let content = content.unwrap_or_else(|| Fingerprint::of_id(row.id.get()));
-    let fate = match status {
+    match status {
         Status::Ok => Fate::Stands(content, status),
         // It was never begun, or asked to stop, or is judged by reading it: nothing is known that would keep it from running.
         Status::Skipped | Status::Cancelled | Status::Invalid => Fate::GivesWay,
         Status::Crashed if is_unknown(row.error) && resume.unknown => {
-            Fate::Repeated(Left { content, instance: instance.unwrap_or_default(), attempt: row.attempts })
+            Fate::Repeated(Left { content, attempt: row.attempts })
         }
         Status::Crashed if is_unknown(row.error) => Fate::Stands(content, status),
         _ if resume.failed => Fate::GivesWay,
         _ => Fate::Stands(content, status),
-    };
-    (fate, instance)
+    }
 }
 
 fn is_unknown(error: Option<&RawValue>) -> bool {

@@ -26,10 +26,8 @@ fn journal(path: PathBuf, resume: Option<Resume>) -> Journal {
 }
 
 fn entrusted(line: &str, number: u64, worker: u32, request: u64, tells_begun: bool) -> Entrusted {
-    let content = content(line);
-    let instance = content.instance(&number.to_string());
     let (number, worker) = (JobId(number), WorkerId(worker));
-    Entrusted { number, content, instance, attempt: 1, worker, request, tells_begun }
+    Entrusted { number, content: content(line), attempt: 1, worker, request, tells_begun }
 }
 
 fn row(line: &str, number: u64, status: &str) -> String {
@@ -58,6 +56,7 @@ fn only_what_was_begun_is_unknown() {
     ];
     all.iter().for_each(|entrusted| marks.set(entrusted));
     marks.clear(JobId(5));
+    marks.end(JobId(4), row("with a record", 4, "ok").len() as u64);
     marks.flush().unwrap();
     // The worker writes down what it begins; the record was written, and its mark not yet cleared.
     let (fd, place) = marks.word_of(WorkerId(1));
@@ -188,13 +187,56 @@ fn a_file_of_somebody_else_is_refused_and_not_touched() {
 }
 
 #[test]
-fn marks_of_any_bytes_are_read_without_harm() {
+fn marks_that_cannot_be_understood_are_refused_and_not_touched() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, beside) = (dir.path().join("out"), dir.path().join("out.running"));
+    std::fs::write(&path, row("a", 1, "ok")).unwrap();
+    for bytes in [&b"x"[..], &[0xff; 4096], b"supervisor marks 2\n\0\0\0\0\0\xff\xff\xff\xff", &[b'a'; 100]] {
+        std::fs::write(&beside, bytes).unwrap();
+        for resume in [Some(RESUME), None] {
+            let error = open(&journal(path.clone(), resume), 1).err().unwrap();
+            assert!(error.contains("out.running"), "{error}");
+            assert_eq!(std::fs::read(&beside).unwrap(), bytes);
+        }
+    }
+    std::fs::write(&beside, "").unwrap();
+    open(&journal(path, Some(RESUME)), 1).unwrap();
+}
+
+#[test]
+fn of_jobs_that_are_the_same_each_is_known_by_itself() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("out");
-    std::fs::write(&path, row("a", 1, "ok")).unwrap();
-    for bytes in [&b"x"[..], &[0xff; 4096], b"supervisor marks 1\n\0\0\0\0\0\xff\xff\xff\xff", &[b'a'; 100]] {
-        std::fs::write(dir.path().join("out.running"), bytes).unwrap();
-        let opened = open(&journal(path.clone(), Some(RESUME)), 1).unwrap();
-        assert_eq!(opened.ledger.unknown_left(), 0);
+    let mut marks = open(&journal(path.clone(), None), 1).unwrap().marks.unwrap();
+    let first = row("a", 1, "ok");
+    marks.set(&entrusted("a", 1, 1, 0, false));
+    marks.set(&entrusted("a", 2, 1, 1, false));
+    marks.end(JobId(1), first.len() as u64);
+    marks.flush().unwrap();
+    drop(marks);
+    // Killed before the row was whole, and after.
+    for (rows, ended, unknown) in [(&first[..first.len() - 1], 0, 2), (&first[..], 1, 1)] {
+        std::fs::write(&path, rows).unwrap();
+        let copy = std::fs::read(dir.path().join("out.running")).unwrap();
+        let mut ledger = open(&journal(path.clone(), Some(RESUME)), 1).unwrap().ledger;
+        let found: Vec<_> = (0..3).filter_map(|_| known(&mut ledger, "a")).collect();
+        assert_eq!(found.iter().filter(|known| **known == Known::Ended(Status::Ok)).count(), ended);
+        assert_eq!(found.len(), ended + unknown);
+        std::fs::write(dir.path().join("out.running"), copy).unwrap();
     }
+}
+
+#[test]
+fn nothing_of_the_marks_of_more_workers_becomes_a_mark_of_fewer() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("out");
+    let mut marks = open(&journal(path.clone(), None), 8).unwrap().marks.unwrap();
+    for number in 1..60 {
+        marks.set(&entrusted(&format!("job {number}"), number, 8, number, true));
+    }
+    marks.flush().unwrap();
+    drop(marks);
+    // Killed before it sends anything.
+    drop(open(&journal(path.clone(), Some(RESUME)), 2).unwrap());
+    assert_eq!(open(&journal(path, Some(RESUME)), 2).unwrap().ledger.unknown_left(), 0);
 }

@@ -148,8 +148,6 @@ pub struct Entrusted {
     pub number: JobId,
     /// What the job is the same as in other runs.
     pub content: Fingerprint,
-    /// [`Fingerprint::instance`] of its record's id.
-    pub instance: u64,
     /// Which attempt this is, those of earlier runs included.
     pub attempt: u32,
     /// The worker's slot.

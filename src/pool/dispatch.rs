@@ -123,7 +123,6 @@ impl Pool {
             self.actions.push_back(Action::Entrust(Entrusted {
                 number: entry.job.number,
                 content: past.content,
-                instance: past.content.instance(&entry.job.id.to_string()),
                 attempt: entry.attempts,
                 worker: id,
                 request: wire_id,

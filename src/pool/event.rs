@@ -65,6 +65,8 @@ pub enum Event<'a> {
         generation: Generation,
         /// What it wrote.
         bytes: &'a [u8],
+        /// Nothing new has come on its standard output, where that was looked for afterwards: whatever ran then still runs.
+        in_step: bool,
     },
     /// A worker's standard output has ended. It may still live.
     StdoutClosed {
@@ -108,6 +110,15 @@ pub enum Event<'a> {
         generation: Generation,
         /// Bytes that wait.
         bytes: usize,
+    },
+    /// This worker has closed its standard input, or is ending.
+    StdinBroken {
+        /// Its slot.
+        worker: WorkerId,
+        /// Its generation.
+        generation: Generation,
+        /// How many of the bytes sent to it it has never read.
+        unread: usize,
     },
     /// The answer to [`super::Action::Look`].
     Looked {

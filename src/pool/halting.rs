@@ -7,6 +7,7 @@ use super::stop::Stop;
 use super::worker::State;
 use super::{Action, Notice, Pool, Reading};
 use crate::exit::ExitCode;
+use crate::ids::WorkerId;
 use crate::status::SignalName;
 use std::time::Duration;
 
@@ -16,6 +17,10 @@ const READ_ON: Duration = Duration::from_secs(5);
 
 /// Once everything was killed, nothing is waited for longer than this.
 const LAST_WAIT: Duration = Duration::from_secs(2);
+
+/// A worker that knows how to be told so stops its jobs by itself, which cleans up behind them; when it has not after this
+/// time, it is asked to end.
+const HEED_SPAN: Duration = Duration::from_millis(500);
 
 /// Longest reason for giving up that each skipped job's record repeats, in characters.
 const CAUSE_CHARS_MAX: usize = 200;
@@ -122,8 +127,20 @@ impl Pool {
             }
             self.withdraw(id);
             if !open.is_empty() && !self.config.target.is_command() {
-                self.terminate(id, self.config.grace);
+                let worker = &self.workers[id.index()];
+                if worker.announced && worker.state == State::Up {
+                    self.set_timer(id, HEED_SPAN.min(self.config.grace));
+                } else {
+                    self.terminate(id, self.config.grace);
+                }
             }
+        }
+    }
+
+    /// A worker had time to stop what it was told to.
+    pub(super) fn not_heeded(&mut self, id: WorkerId) {
+        if self.workers[id.index()].flights.open() > 0 {
+            self.terminate(id, self.config.grace.saturating_sub(HEED_SPAN));
         }
     }
 

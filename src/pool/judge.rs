@@ -11,6 +11,7 @@ use crate::record::Status;
 use crate::status::{ExitStatus, SignalName};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use std::borrow::Cow;
 use std::time::Duration;
 
 /// How a request ended.
@@ -52,7 +53,7 @@ impl Pool {
                 }
             }
             Ending::Answered(Outcome::Error(error)) if flight.cancel < Some(Cancel::Timeout) => {
-                Attempt { status: Status::Failed, result: None, error: Some(Json::known(error)) }
+                Attempt { status: Status::Failed, result: None, error: Some(well_formed(error)) }
             }
             Ending::WorkerLost { status, .. } if flight.cancel < Some(Cancel::Timeout) => {
                 let excess = self.workers[id.index()].excess;
@@ -108,6 +109,39 @@ impl Pool {
     fn timeout_of(&self, key: JobKey) -> Duration {
         let own = self.jobs.get(key).job.options.as_ref().and_then(|options| options.timeout);
         own.or(self.config.timeout).unwrap_or_default()
+    }
+}
+
+/// An error as records have it, with a message that is text and a code that is a whole number or missing, whatever the
+/// worker made of it.
+fn well_formed(error: Cow<'_, str>) -> Json {
+    #[derive(Deserialize)]
+    struct Error<'a> {
+        #[serde(rename = "code", default)]
+        _code: Option<i64>,
+        #[serde(borrow, rename = "message")]
+        _message: Cow<'a, str>,
+    }
+    if error.starts_with('{') && serde_json::from_str::<Error<'_>>(&error).is_ok() {
+        return Json::known(error);
+    }
+    match serde_json::from_str(&error) {
+        Ok(Value::String(message)) => Json::from(&json!({ "message": message })),
+        Ok(Value::Object(mut members)) => {
+            if !members.get("code").is_some_and(Value::is_i64) {
+                if let Some(code) = members.remove("code") {
+                    members.insert("data".into(), json!({"code": code, "data": members.get("data")}));
+                }
+            }
+            let message = match members.remove("message") {
+                Some(Value::String(message)) => message,
+                Some(other) => other.to_string(),
+                None => "the worker gave no message".into(),
+            };
+            members.insert("message".into(), message.into());
+            Json::from(&Value::Object(members))
+        }
+        _ => Json::from(&json!({ "message": error })),
     }
 }
 

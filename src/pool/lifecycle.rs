@@ -250,6 +250,7 @@ impl Pool {
                     format!("was not ready within {} s (--start-timeout)", self.config.start_timeout.as_secs_f64());
                 self.never_ready(id, why);
             }
+            State::Up if self.stop.stops_running() => self.not_heeded(id),
             State::Up => {
                 // Where nothing was sent there is nothing it could have read: the first bytes start the clock again.
                 if worker.sent > 0 {
@@ -258,7 +259,8 @@ impl Pool {
                 }
             }
             State::Mute => {
-                worker.blame = Some(format!("worker {} closed its standard output and lived on", id.0));
+                let which = if worker.stdin_closed { "input" } else { "output" };
+                worker.blame = Some(format!("worker {} closed its standard {which} and lived on", id.0));
                 self.terminate(id, self.config.grace.min(LEAVE_SPAN_MAX));
             }
             State::Draining => self.terminate(id, self.config.grace.min(LEAVE_SPAN_MAX)),
@@ -308,9 +310,27 @@ impl Pool {
 
     /// Its standard output is closed, so no answer can come any more. It is most likely ending; if not, it is ended.
     pub(super) fn stdout_closed(&mut self, id: WorkerId) {
-        if self.workers[id.index()].state.is_ending() {
+        if !self.workers[id.index()].state.is_ending() {
+            self.await_end(id);
+        }
+    }
+
+    /// Nothing can be sent to it any more. It is most likely ending; if not, it may finish what it has read, and the rest
+    /// goes to others.
+    pub(super) fn stdin_broken(&mut self, id: WorkerId, unread: usize) {
+        let worker = &mut self.workers[id.index()];
+        if worker.state != State::Up {
             return;
         }
+        worker.stdin_closed = true;
+        worker.condemned = true;
+        self.withdraw(id);
+        self.put_unread_back(id, unread);
+        self.kill_if_useless(id);
+    }
+
+    /// It should be gone in a moment.
+    fn await_end(&mut self, id: WorkerId) {
         self.leave_start(id, State::Mute);
         self.withdraw(id);
         self.set_timer(id, self.config.grace.min(LEAVE_SPAN_MAX));
@@ -404,7 +424,7 @@ impl Pool {
         let worker = &self.workers[id.index()];
         let wanted = worker.flights.iter().any(|(_, flight)| flight.begun.is_some() && flight.job.is_some());
         if worker.condemned && !wanted && worker.state == State::Up {
-            self.kill(id);
+            if worker.stdin_closed { self.await_end(id) } else { self.kill(id) }
         }
     }
 }

@@ -224,8 +224,8 @@ impl Pool {
             Event::Output { worker, generation, bytes } => {
                 self.if_current(worker, generation, |pool| pool.receive(worker, bytes));
             }
-            Event::Stderr { worker, generation, bytes } => {
-                self.if_current(worker, generation, |pool| pool.receive_stderr(worker, bytes));
+            Event::Stderr { worker, generation, bytes, in_step } => {
+                self.if_current(worker, generation, |pool| pool.receive_stderr(worker, bytes, in_step));
             }
             Event::StdoutClosed { worker, generation } => {
                 self.if_current(worker, generation, |pool| pool.stdout_closed(worker));
@@ -245,6 +245,9 @@ impl Pool {
             }
             Event::ShelfTaken { worker, generation } => {
                 self.if_current(worker, generation, |pool| pool.shelf_taken(worker));
+            }
+            Event::StdinBroken { worker, generation, unread } => {
+                self.if_current(worker, generation, |pool| pool.stdin_broken(worker, unread));
             }
             Event::StdinBacklog { worker, generation, bytes } => self.if_current(worker, generation, |pool| {
                 pool.workers[worker.index()].backlog = bytes;

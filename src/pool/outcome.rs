@@ -276,6 +276,23 @@ impl Pool {
         }
     }
 
+    /// The requests in the last `unread` bytes sent to a worker, which it will never read, go back.
+    pub(super) fn put_unread_back(&mut self, id: WorkerId, unread: usize) {
+        let worker = &mut self.workers[id.index()];
+        let read_up_to = worker.sent.saturating_sub(unread as u64);
+        let lost: Vec<u64> = worker
+            .flights
+            .iter()
+            .filter(|(_, flight)| flight.end_offset > read_up_to)
+            .map(|(wire_id, _)| wire_id)
+            .collect();
+        for wire_id in lost.into_iter().rev() {
+            let mut flight = self.take_flight(id, wire_id).expect("it is open");
+            flight.begun = None;
+            self.end_flight(id, wire_id, flight, Ending::WorkerLost { status: None, among_others: false });
+        }
+    }
+
     /// All requests of a worker end because it is lost. The last `unread` bytes sent to it were never read; where that is
     /// not known, because its end and its last words were not waited for, nobody knows either what it has begun.
     pub(super) fn lose_flights(&mut self, id: WorkerId, status: Option<ExitStatus>, unread: Option<usize>) {

@@ -1,6 +1,6 @@
 //! What workers say: answers, notifications, requests of their own, stray output, broken protocol.
 
-use super::flight::{Flight, Said};
+use super::flight::{Cancel, Flight, Said};
 use super::judge::Ending;
 use super::lifecycle::StartFailure;
 use super::worker::State;
@@ -180,18 +180,24 @@ impl Pool {
         let Ok(stuck) = serde_json::from_str::<Stuck>(params) else { return };
         let Some(flight) = self.workers[id.index()].flights.get_mut(stuck.id) else { return };
         flight.said.get_or_insert_default().stuck = Some(stuck.traceback);
-        if !stuck.interruptible && flight.cancel >= Some(super::flight::Cancel::Timeout) {
-            self.give_flight_up(id, stuck.id);
+        let cancel = flight.cancel;
+        match cancel {
+            _ if stuck.interruptible => {}
+            // What the function has started is to hear of it too.
+            Some(Cancel::Stop) if self.workers[id.index()].state == State::Up => self.terminate(id, self.config.grace),
+            Some(Cancel::Stop | Cancel::Timeout) => self.give_flight_up(id, stuck.id),
+            Some(Cancel::Recall) | None => {}
         }
     }
 
-    /// What a worker writes to standard error belongs to the job that runs, when there is just one.
-    pub(super) fn receive_stderr(&mut self, id: WorkerId, bytes: &[u8]) {
+    /// What a worker writes to standard error belongs to the job that runs, when there is just one. Its answers come on
+    /// another way: with more jobs open it can be told only where they were read in step.
+    pub(super) fn receive_stderr(&mut self, id: WorkerId, bytes: &[u8], in_step: bool) {
         let limit = self.config.max_output;
         let is_command = self.config.target.is_command();
         let worker = &mut self.workers[id.index()];
         worker.remember_stderr(bytes);
-        let running = worker.flights.begun_ids();
+        let running = if in_step || worker.flights.open() == 1 { worker.flights.begun_ids() } else { Vec::new() };
         if let ([only], false) = (running.as_slice(), is_command) {
             let flight = worker.flights.get_mut(*only).expect("it is open");
             append(&mut flight.said.get_or_insert_default().stderr, bytes, limit);

@@ -79,6 +79,11 @@ impl Pool {
         self.open_requests as u64 == self.stats.running
     }
 
+    /// Whether a worker has more than one job, running or sent ahead.
+    pub fn has_several_jobs(&self, worker: WorkerId) -> bool {
+        self.workers[worker.index()].flights.open() > 1
+    }
+
     /// The last process of each slot that had one and was joined.
     pub fn joined(&self) -> Vec<Joined> {
         self.joined.iter().flatten().cloned().collect()

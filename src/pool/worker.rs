@@ -96,7 +96,7 @@ pub(super) struct Worker {
     pub(super) jobs_sent: u64,
     /// Jobs it ended.
     pub(super) jobs_ended: u64,
-    /// Its standard input was closed, so nothing can be sent any more.
+    /// Its standard input was closed, by us or by itself, so nothing can be sent any more.
     pub(super) stdin_closed: bool,
     /// Bytes to be sent at the end of this turn.
     pub(super) outgoing: Vec<u8>,

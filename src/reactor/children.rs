@@ -4,6 +4,7 @@ use super::outbox::Outbox;
 use super::poller::{Poller, Ready};
 use super::shelf::Shelf;
 use crate::ids::{Generation, WorkerId};
+use crate::pool::Event;
 use crate::process::cgroup::Group;
 use crate::process::{Live, Spawned};
 use crate::protocol::ShelfPlace;
@@ -25,6 +26,8 @@ pub(super) struct Child {
     outbox: Outbox,
     /// What it had not read when its standard input broke.
     unread_at_break: usize,
+    /// That this happened was not told yet.
+    broken: bool,
     /// Standard input is to be closed once the outbox is empty.
     closing: bool,
     /// Room in its pipe is being waited for.
@@ -69,6 +72,7 @@ impl Child {
             stderr: Some(spawned.stderr),
             outbox: Outbox::default(),
             unread_at_break: 0,
+            broken: false,
             closing: false,
             waiting: false,
             received: 0,
@@ -90,6 +94,8 @@ impl Child {
         if self.stdin.is_some() {
             self.outbox.push(bytes);
             self.flush(poller);
+        } else {
+            self.unread_at_break += bytes.len();
         }
     }
 
@@ -109,6 +115,7 @@ impl Child {
         if broken || (self.closing && self.outbox.len() == 0) {
             if broken {
                 self.unread_at_break = waiting + in_pipe(stdin);
+                self.broken = true;
             }
             self.stdin = None;
             self.waiting = false;
@@ -123,9 +130,18 @@ impl Child {
         }
     }
 
-    /// Bytes that wait for room in its pipe.
-    pub(super) fn backlog(&self) -> usize {
-        self.outbox.len()
+    /// What is to be told of its standard input: that it broke, once, or that bytes wait for room.
+    pub(super) fn news_of_stdin(&mut self) -> Event<'static> {
+        let (worker, generation) = (self.worker, self.generation);
+        match std::mem::take(&mut self.broken) {
+            true => Event::StdinBroken { worker, generation, unread: self.unread_at_break },
+            false => Event::StdinBacklog { worker, generation, bytes: self.outbox.len() },
+        }
+    }
+
+    /// Bytes of its output handed to the core.
+    pub(super) fn delivered(&self) -> u64 {
+        self.delivered
     }
 
     /// Leaves out what was seen on the shelf before; how much is left.

@@ -128,7 +128,11 @@ impl Feed {
                     let event = self.arrival(job);
                     pool.handle(now, event);
                 }
-                Some(Entry::Invalid(invalid)) => pool.handle(now, Event::JobInvalid(invalid)),
+                Some(Entry::Invalid(invalid)) => {
+                    // Nobody knows which jobs it should have been.
+                    self.cut_short = true;
+                    pool.handle(now, Event::JobInvalid(invalid));
+                }
                 None => match self.read_on(pool, now) {
                     Some(more) => bytes += more,
                     None => {
@@ -157,6 +161,7 @@ impl Feed {
                     Some(0)
                 }
                 InputEvent::Failed(why) => {
+                    self.cut_short = true;
                     self.reader.finish(End::Torn);
                     self.state = State::Ended(Some(why));
                     Some(0)

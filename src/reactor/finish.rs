@@ -72,7 +72,7 @@ impl Reactor {
         let ending = Ending { stats: self.pool.stats(), joined: &joined, wall, exit };
         self.hands.hub.finish(&ending);
         self.flush();
-        if let Some(keeper) = &self.hands.keeper {
+        if let Some(keeper) = &mut self.hands.keeper {
             keeper.close();
         }
         if let Some(joblog) = &mut self.joblog {
@@ -84,13 +84,15 @@ impl Reactor {
             say(&format!("supervisor: results could not be written: {why}\n"));
         }
         let unmet = self.feed.unmet() > 0;
-        if unmet && !self.feed.is_cut_short() {
+        // A list of nothing is rather a mistake than the wish to forget.
+        let cut_short = self.feed.is_cut_short() || self.pool.stats().accepted == 0;
+        if unmet && !cut_short {
             self.tell_unmet();
         }
         self.stderr.finish(STDERR_SPAN);
         if let Some(keeper) = self.hands.keeper.take() {
             // What this run did not come to read is as unknown to the next one.
-            keeper.finish(unmet && self.feed.is_cut_short());
+            keeper.finish(unmet && cut_short);
         }
         if lost { exit.max(ExitCode::OutputLost) } else { exit }
     }
@@ -108,7 +110,7 @@ impl Reactor {
         let mut until = (self.stops > 0).then(|| self.clock.now().time.after(RESULTS_SPAN));
         while !self.results_are_settled() {
             let now = self.clock.now().time;
-            if until.is_some_and(|until| until <= now) || self.stops > 1 {
+            if until.is_some_and(|until| until <= now) {
                 return false;
             }
             if self.hands.poller.wait(until.map(|until| until.since(now)), &mut ready).is_err() {

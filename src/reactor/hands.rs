@@ -233,11 +233,11 @@ impl Hands {
         self.kernel_kills > before
     }
 
-    fn report_backlog(&mut self, worker: WorkerId, generation: Generation) {
+    fn report_stdin(&mut self, worker: WorkerId, generation: Generation) {
         let Some(child) = self.child(worker, generation) else { return };
-        let bytes = child.backlog();
-        if bytes > 0 {
-            self.tell(Event::StdinBacklog { worker, generation, bytes });
+        let news = child.news_of_stdin();
+        if !matches!(news, Event::StdinBacklog { bytes: 0, .. }) {
+            self.tell(news);
         }
     }
 }
@@ -258,11 +258,11 @@ impl Shell for Hands {
             }
             Action::Send { worker, generation, bytes } => {
                 if let Some(keeper) = &mut self.keeper {
-                    keeper.before_sending();
+                    keeper.write_marks();
                 }
                 if let Some((child, poller)) = self.child_and_poller(worker, generation) {
                     child.send(bytes, poller);
-                    self.report_backlog(worker, generation);
+                    self.report_stdin(worker, generation);
                 }
             }
             Action::CloseStdin { worker, generation } => {
@@ -305,7 +305,7 @@ impl Shell for Hands {
                 let number = record.number;
                 self.hub.take(record);
                 if let Some(keeper) = &mut self.keeper {
-                    keeper.ended(number);
+                    keeper.ended(number, self.hub.rows().map_or(0, |rows| rows.len()));
                 }
             }
             Action::DropInput => self.input_dropped = true,

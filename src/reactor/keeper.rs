@@ -6,7 +6,10 @@ use crate::ids::{JobId, WorkerId};
 use crate::journal::Marks;
 use crate::pool::Entrusted;
 use std::collections::VecDeque;
+use std::fs::File;
+use std::io;
 use std::os::fd::BorrowedFd;
+use std::os::unix::fs::MetadataExt;
 
 /// Keeps the journal.
 #[derive(Debug)]
@@ -15,6 +18,9 @@ pub(super) struct Keeper {
     marks: Option<Marks>,
     /// How the file is called in messages.
     name: String,
+    file: File,
+    /// Bytes in the file, with those that are handed over.
+    length: u64,
     /// Jobs whose records are handed over and not safe, with their groups.
     unsafe_yet: VecDeque<(u64, JobId)>,
     /// Jobs whose records are not handed over.
@@ -24,8 +30,11 @@ pub(super) struct Keeper {
 }
 
 impl Keeper {
-    pub(super) fn new(durable: Durable, marks: Option<Marks>, name: String) -> Self {
-        Keeper { durable, marks, name, unsafe_yet: VecDeque::new(), ended: Vec::new(), fault: None }
+    /// For the `file` that `durable` appends to.
+    pub(super) fn new(durable: Durable, marks: Option<Marks>, name: String, file: File) -> io::Result<Self> {
+        let length = file.metadata()?.len();
+        let (unsafe_yet, ended, fault) = (VecDeque::new(), Vec::new(), None);
+        Ok(Keeper { durable, marks, name, file, length, unsafe_yet, ended, fault })
     }
 
     /// A worker is about to have a job.
@@ -49,8 +58,8 @@ impl Keeper {
         }
     }
 
-    /// Something is about to be sent: what it is comes first.
-    pub(super) fn before_sending(&mut self) {
+    /// Writes the marks that have changed: before anything is sent, and before rows are written.
+    pub(super) fn write_marks(&mut self) {
         if let Some(Err(error)) = self.marks.as_mut().map(Marks::flush) {
             self.fault.get_or_insert_with(|| fault_text(&error));
         }
@@ -65,13 +74,18 @@ impl Keeper {
         Some(marks.word_of(worker))
     }
 
-    /// A job's record was made.
-    pub(super) fn ended(&mut self, number: JobId) {
+    /// A job's record was made; the turn's rows, its own among them, have so many bytes now.
+    pub(super) fn ended(&mut self, number: JobId, rows: usize) {
         self.ended.push(number);
+        if let Some(marks) = &mut self.marks {
+            marks.end(number, self.length + rows as u64);
+        }
     }
 
     /// Hands the turn's rows over. What standard output shows of them has to wait for the group that this gives.
     pub(super) fn hand_over(&mut self, rows: &[u8]) -> u64 {
+        self.write_marks();
+        self.length += rows.len() as u64;
         let group = self.durable.push(rows);
         self.unsafe_yet.extend(self.ended.drain(..).map(|number| (group, number)));
         group
@@ -103,9 +117,12 @@ impl Keeper {
         fault.map(|fault| format!("{}: {fault}", self.name))
     }
 
-    /// No record will follow.
-    pub(super) fn close(&self) {
+    /// No record will follow. What was written is nowhere if the file has been removed meanwhile.
+    pub(super) fn close(&mut self) {
         self.durable.close();
+        if self.file.metadata().is_ok_and(|facts| facts.nlink() == 0) {
+            self.fault.get_or_insert_with(|| "the file was removed while the run went on".into());
+        }
     }
 
     /// Whether all records are in the file, or never will be.

@@ -216,14 +216,14 @@ impl Reactor {
             Ready::Edge => self.wake.clear(),
             Ready::Input => self.feed.readable(&self.hands.poller),
             Ready::Stdout(worker, generation) => self.read((worker, generation), Stream::Stdout, READ_BYTES, now),
-            Ready::Stderr(worker, generation) => self.read((worker, generation), Stream::Stderr, READ_BYTES, now),
+            Ready::Stderr(worker, generation) => self.read_stderr((worker, generation), now),
             Ready::Stdin(worker, generation) => {
                 let Some((child, poller)) = self.hands.child_and_poller(worker, generation) else { return };
                 child.flush(poller);
-                let bytes = child.backlog();
+                let news = child.news_of_stdin();
                 // Its pipe was full: data flows to it.
                 self.lookout.moved(usize::MAX);
-                self.pool.handle(now, Event::StdinBacklog { worker, generation, bytes });
+                self.pool.handle(now, news);
             }
             Ready::Door => self.hands.guests.welcome(&self.hands.poller),
             Ready::Guest(guest) => self.hear(guest, now),
@@ -264,7 +264,7 @@ impl Reactor {
                     let bytes = &self.buffer[..fresh];
                     let event = match stream {
                         Stream::Stdout => Event::Output { worker, generation, bytes },
-                        Stream::Stderr => Event::Stderr { worker, generation, bytes },
+                        Stream::Stderr => Event::Stderr { worker, generation, bytes, in_step: false },
                     };
                     if fresh > 0 {
                         self.pool.handle(now, event);
@@ -276,6 +276,23 @@ impl Reactor {
                 }
             }
         }
+    }
+
+    /// Reads what a worker says on standard error, and where it has several jobs what it has answered since: then nobody can
+    /// tell whose words these are.
+    fn read_stderr(&mut self, of: (WorkerId, Generation), now: Now) {
+        let (worker, generation) = of;
+        let Some(child) = self.hands.child(worker, generation) else { return };
+        let Got::Bytes(count, _) = child.read(Stream::Stderr, &mut self.buffer) else { return };
+        let bytes = self.buffer[..count].to_vec();
+        self.lookout.moved(count);
+        let before = child.delivered();
+        if self.pool.has_several_jobs(worker) {
+            self.read(of, Stream::Stdout, READ_BYTES, now);
+            self.read_shelf(worker, generation, now);
+        }
+        let in_step = self.hands.child(worker, generation).is_some_and(|child| child.delivered() == before);
+        self.pool.handle(now, Event::Stderr { worker, generation, bytes: &bytes, in_step });
     }
 
     /// Takes what a worker holds back, and hands it to the core.
@@ -377,7 +394,11 @@ impl Reactor {
         for echo in std::mem::take(&mut self.hands.echoes) {
             match echo {
                 Echo::Event(event) => self.pool.handle(now, event),
-                Echo::OnShelf(worker, generation) => self.read_shelf(worker, generation, now),
+                Echo::OnShelf(worker, generation) => {
+                    // What it said before it answered is heard before its answers are.
+                    self.read_stderr((worker, generation), now);
+                    self.read_shelf(worker, generation, now);
+                }
             }
         }
     }

@@ -20,8 +20,9 @@ pub(super) fn journal(config: &Config, wake: &Wake) -> anyhow::Result<Option<(Ke
         Sync::Batch => Syncing::Batch,
         Sync::Never => Syncing::Never,
     };
+    let same_file = opened.file.try_clone()?;
     let durable = Durable::start(opened.file, syncing, wake.clone())?;
-    let keeper = Keeper::new(durable, opened.marks, settings.path.display().to_string());
+    let keeper = Keeper::new(durable, opened.marks, settings.path.display().to_string(), same_file)?;
     Ok(Some((keeper, opened.ledger)))
 }
 

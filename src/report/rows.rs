@@ -18,6 +18,12 @@ impl Rows {
         self.writer.write(&without_spills(record), &mut self.bytes);
     }
 
+    /// Bytes of those that wait.
+    #[expect(clippy::len_without_is_empty, reason = "nobody asks")]
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// Hands all there are to `take`, as whole lines.
     pub fn take<T>(&mut self, take: impl FnOnce(&[u8]) -> T) -> T {
         let taken = take(&self.bytes);

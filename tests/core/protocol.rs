@@ -1,6 +1,6 @@
 //! What workers may say, and what breaks the protocol.
 
-use crate::script::{READY, Script};
+use crate::script::{READY, Script, seconds};
 use supervisor::config::Target;
 use supervisor::exit::ExitCode;
 use supervisor::record::Status;
@@ -125,6 +125,38 @@ fn printed_output_belongs_to_its_job_and_is_cut_with_its_true_length() {
     let printed = t.record("a1", Status::Ok).rare().stdout.clone().unwrap();
     assert_eq!((printed.bytes.as_slice(), printed.total), (&b"hell"[..], 6));
     t.ends(ExitCode::Success);
+}
+
+#[test]
+fn what_a_worker_never_read_goes_to_another_when_it_closes_its_input() {
+    let mut t = Script::running(|_| {}, &["a1", "a2", "a3"]);
+    t.worker(1).gets(&["a1"]).answers("a1").gets(&["a2", "a3"]);
+    t.worker(1).closes_stdin_before("a3").answers("a2");
+    t.records(&["a1", "a2"], Status::Ok);
+    t.passes(seconds(1));
+    t.worker(1).is_terminated().dies_by(15);
+    t.all_start();
+    t.worker(1).gets(&["a3"]).answers("a3");
+    assert_eq!(t.record("a3", Status::Ok).attempts, 1);
+    t.ends(ExitCode::Success);
+}
+
+#[test]
+fn an_error_of_any_shape_becomes_one_with_a_message() {
+    for (error, expected) in [
+        (r#""just text""#, r#"{"message":"just text"}"#),
+        ("5", r#"{"message":"5"}"#),
+        (r#"{"code":1}"#, r#"{"code":1,"message":"the worker gave no message"}"#),
+        (r#"{"code":"E1","message":5}"#, r#"{"data":{"code":"E1","data":null},"message":"5"}"#),
+        (r#"{"code":7,"message":"m","data":[1]}"#, r#"{"code":7,"message":"m","data":[1]}"#),
+    ] {
+        let mut t = Script::running(|_| {}, &["a1"]);
+        let id = t.worker(1).gets(&["a1"]).wire_id("a1");
+        t.worker(1).says(&format!(r#"{{"id":{id},"error":{error}}}"#));
+        let record = t.record("a1", Status::Failed);
+        let value = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+        assert_eq!(value(record.error.unwrap().get()), value(expected));
+    }
 }
 
 #[test]

@@ -1,10 +1,14 @@
 //! Runs that are stopped: by signals, by failures, by lost output.
 
 use crate::script::{READY, Script, seconds};
+use std::time::Duration;
 use supervisor::config::{Failures, Halt, PoolConfig, Target};
 use supervisor::exit::ExitCode;
 use supervisor::pool::Event;
 use supervisor::record::Status;
+
+/// How long a worker has to stop its jobs by itself.
+const HEED: Duration = Duration::from_millis(500);
 
 /// The states of a worker, by how it is brought there.
 const STATES: [&str; 7] = ["none", "spawning", "starting", "idle", "busy", "mute", "draining"];
@@ -107,8 +111,25 @@ fn functions_are_asked_to_end_with_their_worker() {
     t.worker(1).gets(&["a1"]);
     t.signal(2);
     t.list_is_dropped();
-    t.worker(1).gets(&["cancel a1"]).is_terminated().dies_by(15);
+    t.worker(1).gets(&["cancel a1"]);
+    t.passes(HEED);
+    t.worker(1).is_terminated().dies_by(15);
     t.record("a1", Status::Cancelled);
+    t.finishes(ExitCode::Signal(2));
+}
+
+#[test]
+fn a_function_that_heeds_is_not_asked_twice_and_one_that_cannot_is_asked_at_once() {
+    let mut t = Script::running(|config| config.workers = 2, &["a1", "a2"]);
+    t.worker(1).gets(&["a1"]);
+    t.worker(2).gets(&["a2"]);
+    t.signal(2);
+    t.worker(1).gets(&["cancel a1"]).fails("a1").hangs_up().exits(0);
+    t.record("a1", Status::Cancelled);
+    let id = t.worker(2).gets(&["cancel a2"]).wire_id("a2");
+    let stuck = format!(r#"{{"method":"stuck","params":{{"id":{id},"interruptible":false,"traceback":"here"}}}}"#);
+    t.worker(2).says(&stuck).is_terminated().dies_by(15);
+    t.record("a2", Status::Cancelled);
     t.finishes(ExitCode::Signal(2));
 }
 
@@ -120,7 +141,9 @@ fn the_second_signal_kills_and_what_does_not_die_is_not_waited_for() {
     t.worker(1).gets(&["a1"]);
     t.signal(2);
     t.list_is_dropped();
-    t.worker(1).gets(&["cancel a1"]).is_terminated();
+    t.worker(1).gets(&["cancel a1"]);
+    t.passes(HEED);
+    t.worker(1).is_terminated();
     t.signal(2);
     t.worker(1).is_killed();
     t.passes(seconds(2));
@@ -189,7 +212,9 @@ fn halt_now_stops_the_others() {
     t.worker(2).gets(&["a2"]);
     t.worker(1).gets(&["a1"]).fails("a1").hangs_up().exits(0);
     t.record("a1", Status::Failed);
-    t.worker(2).gets(&["cancel a2"]).is_terminated().dies_by(15);
+    t.worker(2).gets(&["cancel a2"]);
+    t.passes(HEED);
+    t.worker(2).is_terminated().dies_by(15);
     t.record("a2", Status::Cancelled);
     t.finishes(ExitCode::JobsFailed);
 }
@@ -248,7 +273,9 @@ fn lost_output_stops_the_run() {
     t.happens(Event::OutputLost { message: "no space left on device".into() });
     t.list_is_dropped();
     t.record("a2", Status::Skipped);
-    t.worker(1).gets(&["cancel a1"]).is_terminated().dies_by(15);
+    t.worker(1).gets(&["cancel a1"]);
+    t.passes(HEED);
+    t.worker(1).is_terminated().dies_by(15);
     t.record("a1", Status::Cancelled);
     t.finishes(ExitCode::OutputLost);
 }
@@ -290,7 +317,7 @@ fn nothing_counts_after_the_end() {
     let late = Event::Output { worker, generation, bytes: b"{\"id\":0,\"result\":1}\n" };
     t.turn(vec![stop.clone(), stop.clone(), stop, late]);
     t.list_is_dropped();
-    t.worker(1).is_terminated().is_killed();
+    t.worker(1).is_killed();
     // The order to cancel may still be on its way.
     t.record("a1", Status::Cancelled);
     t.finishes(ExitCode::Signal(2));

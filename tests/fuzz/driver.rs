@@ -158,7 +158,7 @@ impl Driver {
         self.tell_news();
         let Some((worker, generation)) = self.hands.process else { return };
         if aside {
-            self.tell(Event::Stderr { worker, generation, bytes });
+            self.tell(Event::Stderr { worker, generation, bytes, in_step: true });
         }
         self.tell(Event::Output { worker, generation, bytes });
     }

@@ -130,7 +130,7 @@ impl World {
                     self.handle(Event::Output { worker, generation, bytes: &bytes });
                 }
                 Fact::Stderr((worker, generation), bytes) => {
-                    self.handle(Event::Stderr { worker, generation, bytes: &bytes });
+                    self.handle(Event::Stderr { worker, generation, bytes: &bytes, in_step: true });
                 }
             }
             if count == 64 || !self.outside.fault(ties) {

@@ -148,9 +148,10 @@ class Channel:
                 run.append(parts[at][2])
                 at += 1
             params = {} if job is None else {"id": job}
-            params.update(stream=stream, data=_text(run))
-            line = to_json({"jsonrpc": "2.0", "method": "output", "params": params}) + "\n"
-            self.shelf.put(line.encode())
+            for data in _pieces(run):
+                params.update(stream=stream, data=data)
+                line = to_json({"jsonrpc": "2.0", "method": "output", "params": params}) + "\n"
+                self.shelf.put(line.encode())
 
     def _collect(self):
         """Takes what was written to descriptor 1 by other means than `sys.stdout`; the lock is held."""
@@ -184,30 +185,40 @@ class Channel:
                 self.writing.release()
         self.printed.append((self.job(), stream, data))
         self.pending += len(data)
-        if self.pending > PENDING_OUTPUT and self.writing.acquire(False):
+        if self.pending > PENDING_OUTPUT or (stream == "stderr" and data.endswith("\n" if type(data) is str else b"\n")):
+            self.let_go()
+
+    def let_go(self):
+        """What was printed so far is told, though the process may die next: from the shelf it is taken then."""
+        if self.printed and not self.forked and self.writing.acquire(False):
             try:
                 self._deliver()
             finally:
                 self.writing.release()
 
 
-def _text(parts):
-    """One string, or base64 when it is no UTF-8."""
+def _pieces(parts):
+    """What was printed, in pieces of which each makes a line that is not too long for anybody."""
     if all(type(part) is str for part in parts):
-        text = "".join(parts)
+        whole = "".join(parts)
+    else:
+        whole = b"".join(part if type(part) is bytes else part.encode("utf-8", "surrogatepass") for part in parts)
+    return (_text(whole[at : at + OUTPUT_PIECE]) for at in range(0, len(whole), OUTPUT_PIECE))
+
+
+def _text(data):
+    """One string, or base64 when it is no UTF-8."""
+    if type(data) is str:
         try:
-            text.encode()
-            return text
+            data.encode()
+            return data
         except UnicodeEncodeError:
-            parts = [text]
-    raw = b"".join(part if type(part) is bytes else part.encode("utf-8", "surrogatepass") for part in parts)
+            data = data.encode("utf-8", "surrogatepass")
     try:
-        return raw.decode()
+        return data.decode()
     except UnicodeDecodeError:
         try:
-            raw = raw.decode("utf-8", "surrogatepass").encode("utf-8", "surrogateescape")
+            data = data.decode("utf-8", "surrogatepass").encode("utf-8", "surrogateescape")
         except UnicodeError:
             pass
-        return _unusual(raw)
-
-
+        return _unusual(data)

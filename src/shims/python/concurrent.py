@@ -37,7 +37,8 @@ class Concurrent(Worker):
         self.loop = None
         self.main_needed = threading.Event()
         self.main = threading.get_ident()
-        channel.job = self.current_job
+        channel.job, channel.capture_job = self.current_job, self.only_job
+        _give_jobs_to_threads()
 
     def run(self):
         _thread.start_new_thread(self.read, ())
@@ -106,6 +107,15 @@ class Concurrent(Worker):
 
     def begin(self, job):
         job.task = self.loop.create_task(self.follow(job))
+        job.task.add_done_callback(lambda task: self.end_unbegun(job))
+
+    def end_unbegun(self, job):
+        """A task that is cancelled before its first step never gets to `follow`."""
+        if not job.done:
+            import asyncio
+
+            self.fail(job, asyncio.CancelledError())
+            self.finish(job)
 
     async def follow(self, job):
         RUNNING.set(job)
@@ -234,11 +244,36 @@ class Concurrent(Worker):
         job = RUNNING.get()
         return None if job is None else job.id
 
+    def only_job(self):
+        """Whose a child's output is: that of the one job that runs, if there is one."""
+        running = list(self.running)
+        return running[0] if len(running) == 1 else None
+
     def expect(self, more):
         """The reading thread always reads."""
 
     def wait_for(self, waiter):
         waiter.wait()
+
+
+def _give_jobs_to_threads():
+    """A thread that a job starts belongs to it: what it prints, and what it asks supervisor for."""
+    begin = threading.Thread.start
+
+    def start(thread):
+        job = RUNNING.get()
+        if job is not None:
+            run = thread.run
+
+            def run_in_job():
+                RUNNING.set(job)
+                run()
+
+            thread.run = run_in_job
+        begin(thread)
+
+    start.__doc__ = begin.__doc__
+    threading.Thread.start = start
 
 
 def _is_coroutine(function):

@@ -88,6 +88,7 @@ WATCH_AFTER = 0.02  # seconds after which a running job is watched
 STUCK_AFTER = 0.3  # seconds a cancelled coroutine may take before its place is told
 STREAM_EVERY = 0.1  # seconds between two deliveries of what a watched job prints
 PENDING_OUTPUT = 1 << 18  # characters printed that are kept before they are sent
+OUTPUT_PIECE = 1 << 16  # and most of them in one message, which may be six times as long as they are
 MAX_TRACEBACK = 1 << 16
 MAX_MESSAGE = 1 << 13
 

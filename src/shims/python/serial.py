@@ -111,15 +111,17 @@ class Serial(Worker):
                 continue
             if channel.forked:
                 os._exit(0)
+            text = None
             try:
-                if type(job) is not int:
-                    raise TypeError
-                if kind is int:
+                if kind is int and type(job) is int:
                     data = b'{"jsonrpc":"2.0","id":%d,"result":%d}\n' % (job, result)
                 else:
-                    data = b'{"jsonrpc":"2.0","id":%d,"result":%s}\n' % (job, result_json(result).encode())
-            except BaseException:
-                self.answer_unusual(job, result)
+                    text = result_json(result)  # once: a generator is used up by it
+                    if type(job) is not int:
+                        raise TypeError
+                    data = b'{"jsonrpc":"2.0","id":%d,"result":%s}\n' % (job, text.encode())
+            except BaseException as error:
+                self.answer_unusual(job, result, text, error)
                 continue
             if printed or lseek(capture, 0, 2) != channel.taken:
                 channel.deliver()
@@ -147,11 +149,10 @@ class Serial(Worker):
             return None
         return None if function is None else (request["id"], function, params)
 
-    def answer_unusual(self, job, result):
-        """Answers what is not told in the plain way: a result with no form in JSON or UTF-8, an id that is no integer."""
-        try:
-            text = result_json(result)
-        except BaseException as error:
+    def answer_unusual(self, job, result, text, error):
+        """Answers what is not told in the plain way: a result with no form in JSON (then there is no text) or UTF-8, an id
+        that is no integer."""
+        if text is None:
             self.channel.fail(job, _no_json(result, error))
         else:
             self.channel.answer(job, text)
@@ -277,7 +278,7 @@ def call(function, params):
 
 def _leave_child(error):
     """A forked child of the user's function came back into the shim: it ends as Python would end it."""
-    if isinstance(error, SystemExit):
+    if issubclass(type(error), SystemExit):
         code = error.code
         if code is None or isinstance(code, int):
             os._exit((code or 0) & 0xFF)

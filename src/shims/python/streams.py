@@ -36,7 +36,7 @@ class Stream(io.TextIOBase):
         return self._fd
 
     def flush(self):
-        pass
+        self._channel.let_go()
 
     def close(self):
         pass
@@ -69,7 +69,7 @@ class BinaryStream(io.BufferedIOBase):
         return self._fd
 
     def flush(self):
-        pass
+        self._channel.let_go()
 
     def close(self):
         pass

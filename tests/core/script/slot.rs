@@ -103,6 +103,15 @@ impl Slot<'_> {
         self.ends(ExitStatus::Signal(signal), unread);
     }
 
+    /// Closes its standard input, having read nothing from this job's request on.
+    pub(crate) fn closes_stdin_before(&mut self, name: &str) -> &mut Self {
+        let sent = &self.t.orders.workers[&self.worker];
+        let unread = sent.bytes - sent.begins_at[name];
+        let (worker, generation) = (self.worker, self.generation);
+        self.t.turn(vec![Event::StdinBroken { worker, generation, unread }]);
+        self
+    }
+
     fn ends(&mut self, status: ExitStatus, unread: usize) {
         let (worker, generation) = (self.worker, self.generation);
         self.t.turn(vec![Event::Exited { worker, generation, status, unread }]);

@@ -21,6 +21,11 @@ fn the_shelf_of_the_python_shim() {
 }
 
 #[test]
+fn locks_among_the_threads_of_a_job_in_the_python_shim() {
+    run("test_shared_threads.py");
+}
+
+#[test]
 fn the_node_shim() {
     run("test_node.py");
 }

@@ -39,7 +39,9 @@ pub const PYTHON: Language = Language {
         include_str!("python/worker.py"),
         include_str!("python/serial.py"),
         include_str!("python/concurrent.py"),
+        include_str!("python/turns.py"),
         include_str!("python/shared.py"),
+        include_str!("python/locks.py"),
         include_str!("python/main.py"),
     ),
 };

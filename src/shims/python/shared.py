@@ -41,141 +41,76 @@ class _Shared:
             params["timeout"] = max(0, timeout)
         return params
 
-    def _ask(self, method, **params):
-        worker, waiter = _worker(), Waiter()
-        worker.ask(method, self._params(**params), waiter)
+    def _send(self, answer, method, params):
+        worker = _worker()
+        worker.ask(method, self._params(**params), answer)
         if worker.ended:
             raise Error({"code": -32001, "message": "supervisor has closed the channel"})
-        worker.wait_for(waiter)
-        return _outcome(waiter.reply)
+        return worker
 
-    async def _ask_async(self, method, **params):
+    def _ask(self, method, claim=None, **params):
+        answer = _Answer()
+        worker = self._send(answer, method, params)
+        try:
+            worker.wait_for(answer)
+        except BaseException:  # out of a signal handler
+            if claim is not None:
+                claim.desert(answer)
+            raise
+        return _outcome(answer.reply)
+
+    async def _ask_async(self, method, claim=None, **params):
         import asyncio
 
-        loop = asyncio.get_running_loop()
-        future = loop.create_future()
-        waiter = _AsyncWaiter(loop, future)
-        worker = _worker()
-        worker.ask(method, self._params(**params), waiter)
+        answer = _AsyncAnswer(asyncio.get_running_loop())
+        worker = self._send(answer, method, params)
         worker.expect(1)
         try:
-            return _outcome(await future)
+            await answer.future
+        except BaseException:
+            if claim is not None:
+                claim.desert(answer)
+            raise
         finally:
             worker.expect(-1)
+        return _outcome(answer.reply)
 
 
-class _AsyncWaiter:
-    """An answer of supervisor that a coroutine waits for."""
+class _Answer(Waiter):
+    """An answer of supervisor that a thread waits for, or has deserted: then it is for `late`."""
 
-    def __init__(self, loop, future):
-        self.loop, self.future = loop, future
-        self.forget = lambda: None
+    late = None
 
     def settle(self, reply):
-        self.forget()
-        self.loop.call_soon_threadsafe(lambda: self.future.done() or self.future.set_result(reply))
+        super().settle(reply)
+        self._pass_on()
+
+    def desert(self, late):
+        self.late = late
+        self._pass_on()
+
+    def _pass_on(self):
+        with _turning:
+            late = self.late if self.reply is not None else None
+            if late is not None:
+                self.late = None
+        if late is not None:
+            late(self.reply)
 
 
-class Lock(_Shared):
-    """One holder among all workers. Given free when its holder dies; `previous_holder_died` then says so."""
+class _AsyncAnswer(_Answer):
+    """An answer of supervisor that a coroutine waits for."""
 
-    previous_holder_died = False
+    def __init__(self, loop):
+        super().__init__()
+        self.loop, self.future = loop, loop.create_future()
 
-    def acquire(self, blocking=True, timeout=None):
-        return self._got(self._ask("lock.acquire", timeout=_wait(blocking, timeout)))
-
-    def release(self):
-        self._ask("lock.release")
-
-    async def acquire_async(self, timeout=None):
-        return self._got(await self._ask_async("lock.acquire", timeout=timeout))
-
-    async def release_async(self):
-        await self._ask_async("lock.release")
-
-    def _got(self, answer):
-        self.previous_holder_died = bool(answer.get("previous_holder_died"))
-        return answer.get("acquired", True)
-
-    def __enter__(self):
-        self.acquire()
-        return self
-
-    def __exit__(self, *_):
-        self.release()
-
-    async def __aenter__(self):
-        await self.acquire_async()
-        return self
-
-    async def __aexit__(self, *_):
-        await self.release_async()
-
-
-class RLock(Lock):
-    """A lock that its holder may acquire again; supervisor is asked only for the first and the last time."""
-
-    _held = {}  # (name, holder) -> count
-
-    def _key(self):
-        holder = _worker().current_job()
-        return self.name, threading.get_ident() if holder is None else str(holder)
-
-    def _again(self):
-        held = self._key() in self._held
-        if held:
-            self._held[self._key()] += 1
-        return held
-
-    def _last(self):
-        count = self._held.get(self._key())
-        if count is None:
-            raise RuntimeError("the lock %s is not held here" % self.name)
-        if count > 1:
-            self._held[self._key()] = count - 1
-            return False
-        del self._held[self._key()]
-        return True
-
-    def _got(self, answer):
-        if super()._got(answer):
-            self._held[self._key()] = 1
-            return True
-        return False
-
-    def acquire(self, blocking=True, timeout=None):
-        return self._again() or super().acquire(blocking, timeout)
-
-    def release(self):
-        if self._last():
-            super().release()
-
-    async def acquire_async(self, timeout=None):
-        return self._again() or await super().acquire_async(timeout)
-
-    async def release_async(self):
-        if self._last():
-            await super().release_async()
-
-
-class Semaphore(Lock):
-    """At most `value` holders among all workers."""
-
-    def __init__(self, name, value=1):
-        super().__init__(name)
-        self.value = value
-
-    def acquire(self, blocking=True, timeout=None):
-        return self._got(self._ask("semaphore.acquire", value=self.value, timeout=_wait(blocking, timeout)))
-
-    def release(self):
-        self._ask("semaphore.release", value=self.value)
-
-    async def acquire_async(self, timeout=None):
-        return self._got(await self._ask_async("semaphore.acquire", value=self.value, timeout=timeout))
-
-    async def release_async(self):
-        await self._ask_async("semaphore.release", value=self.value)
+    def settle(self, reply):
+        super().settle(reply)
+        try:
+            self.loop.call_soon_threadsafe(_ring, self.future)
+        except RuntimeError:  # the loop is closed: nobody waits
+            pass
 
 
 class Event(_Shared):

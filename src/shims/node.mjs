@@ -1,33 +1,38 @@
 // The Node worker of supervisor: runs exported functions of a user's module, one JSON-RPC message a line.
 //
 // Started by supervisor as `sh -c 'exec "$0" "$@" 3<&0 4>&1 </dev/null >&2' node --input-type=module -e LOADER M SPEC`;
-// LOADER imports this text, which comes in the environment. SPEC is FILE[:FUNCTION]. Node 18 or newer, no packages.
+// LOADER runs this text, which comes in the environment, as the body of an async function with the arguments `load`
+// (what import() is to a module) and `require`: so its file has the short name <supervisor>, where an imported text would
+// have all of itself as its name. SPEC is FILE[:FUNCTION]. Node 18 or newer, no packages.
 //
 // What it owns: the channel, descriptors 3 (in) and 4 (out), which Node keeps from child processes. Descriptor 0 is
 // empty, and 1 is where 2 is: what a child process writes there is the worker's own output. What it never does: decide
 // about retries, timeouts or order.
 //
 // A function that returns no promise is answered before the next job is looked at. With M > 1 the job that code belongs
-// to is followed through promises and callbacks (AsyncLocalStorage); with M = 1 it is the only one there is.
+// to is followed through promises and callbacks (AsyncLocalStorage). With M = 1 it is the only one there is, and what is
+// followed says only whether an error that nobody caught was left behind by an earlier one.
 //
 // Messages and requests to supervisor are those of python.py; the ids are "node-1", "node-2", ... `stuck` is never sent:
 // while a function holds the event loop, nothing else runs here.
 
-import { AsyncLocalStorage } from "node:async_hooks";
-import { spawnSync } from "node:child_process";
-import fs from "node:fs";
-import net from "node:net";
-import path from "node:path";
-import { Writable } from "node:stream";
-import { pathToFileURL } from "node:url";
+const { AsyncLocalStorage, executionAsyncResource } = require("node:async_hooks");
+const { spawnSync } = require("node:child_process");
+const fs = require("node:fs");
+const net = require("node:net");
+const path = require("node:path");
+const { Writable } = require("node:stream");
+const { pathToFileURL } = require("node:url");
 
 const [IN, OUT] = [3, 4];
 const PENDING_OUTPUT = 1 << 18;
+const OUTPUT_PIECE = 1 << 16; // most bytes printed in one message, whose line may be six times as long; and lines have limits
 const MAX_TRACEBACK = 1 << 16;
 const MAX_MESSAGE = 1 << 13;
+const MAX_NAME = 1 << 8;
 const PARSE_ERROR = -32700, INVALID_REQUEST = -32600, UNKNOWN_METHOD = -32601, BAD_PARAMS = -32602;
 const FUNCTION_FAILED = -32000, CANCELLED = -32800, DEADLOCK = -32010;
-const OWN_FRAME = "data:text/javascript";
+const OWN_FRAME = "<supervisor>"; // what LOADER calls this text
 const reallyExit = process.exit.bind(process);
 
 // ---- the channel ---------------------------------------------------------------------------------------------------
@@ -63,9 +68,9 @@ function fail(id, error) {
   send(JSON.stringify({ jsonrpc: "2.0", id, error }) + "\n");
 }
 
-function answer(id, text) {
-  if (printed.length > 0) deliver();
-  send('{"jsonrpc":"2.0","id":' + (typeof id === "number" ? id : JSON.stringify(id)) + ',"result":' + text + "}\n");
+// Throws where the whole is longer than a string may be.
+function answerLine(id, text) {
+  return '{"jsonrpc":"2.0","id":' + (typeof id === "number" ? id : JSON.stringify(id)) + ',"result":' + text + "}\n";
 }
 
 // ---- what is printed -----------------------------------------------------------------------------------------------
@@ -81,9 +86,22 @@ function deliver() {
     const [id, stream] = parts[at];
     const run = [];
     for (; at < parts.length && parts[at][0] === id && parts[at][1] === stream; at++) run.push(parts[at][2]);
-    const data = told(Buffer.concat(run));
-    notify("output", id === null ? { stream, data } : { id, stream, data });
+    const bytes = run.length === 1 ? run[0] : Buffer.concat(run);
+    for (let from = 0; from < bytes.length; ) {
+      const to = pieceEnd(bytes, from);
+      const data = told(bytes.subarray(from, to));
+      notify("output", id === null ? { stream, data } : { id, stream, data });
+      from = to;
+    }
   }
+}
+
+// Where the piece that begins at `from` ends: between two characters, if these bytes are UTF-8.
+function pieceEnd(bytes, from) {
+  const most = from + OUTPUT_PIECE;
+  if (most >= bytes.length) return bytes.length;
+  for (let to = most; to > most - 4; to--) if ((bytes[to] & 0xc0) !== 0x80) return to;
+  return most;
 }
 
 function told(bytes) {
@@ -187,6 +205,10 @@ function isPlain(value, depth) {
 const bigMark = `bigint-${process.pid}-${Math.random()}:`;
 const bigPattern = new RegExp(`"${bigMark.replace(/[.]/g, "[.]")}(-?[0-9]+)"`, "g");
 
+// The kinds of objects of which the members are all there is to tell, even none. Others without members have no form.
+const ORDINARY = /^(Object|Array|Arguments|Number|String|Boolean)$/;
+const iterators = Object.getPrototypeOf(Object.getPrototypeOf([].values())); // what generators inherit from too
+
 function unusualJson(value) {
   let big = false;
   const text = JSON.stringify(value, function (key, shown) {
@@ -196,20 +218,39 @@ function unusualJson(value) {
       return bigMark + raw.toString();
     }
     if (typeof raw === "number" && !Number.isFinite(raw)) throw new TypeError(`${raw} has no form in JSON`);
-    if (typeof raw === "function" || typeof raw === "symbol") {
-      throw new TypeError(`a ${typeof raw} has no form in JSON${key === "" ? "" : ` (at ${key})`}`);
-    }
+    if (typeof raw === "function" || typeof raw === "symbol") throw formless(typeof raw, key);
+    if (typeof raw !== "object" || raw === null) return shown;
     if (raw instanceof Uint8Array) return { base64: Buffer.from(raw).toString("base64") };
     if (raw instanceof ArrayBuffer) return { base64: Buffer.from(raw).toString("base64") };
     if (ArrayBuffer.isView(raw) && !(raw instanceof DataView)) return Array.from(raw);
     if (raw instanceof Set) return [...raw];
-    if (raw instanceof Map) return Object.fromEntries([...raw].map(([name, one]) => [String(name), one]));
+    if (raw instanceof Map) return membersOf(raw, key);
     if (raw instanceof Date && Number.isNaN(raw.getTime())) throw new TypeError("an invalid Date has no form in JSON");
     if (raw instanceof Error) return { name: raw.name, message: raw.message };
+    if (shown !== raw) return shown; // it has a toJSON
+    if (iterators.isPrototypeOf(raw)) return [...raw];
+    if (typeof raw.then === "function") throw formless("promise that was not awaited", key);
+    const kind = Object.prototype.toString.call(raw).slice(8, -1);
+    if (!ORDINARY.test(kind) && Object.keys(raw).length === 0) throw formless(kind, key);
     return shown;
   });
   if (text === undefined) return "null";
   return big ? text.replace(bigPattern, "$1") : text;
+}
+
+function formless(kind, place) {
+  const article = /^[AEIOU]/i.test(kind) ? "an" : "a";
+  return new TypeError(`${article} ${kind} has no form in JSON${place === "" ? "" : ` (at ${place})`}`);
+}
+
+function membersOf(map, place) {
+  const members = new Map();
+  for (const [key, one] of map) {
+    const name = String(key);
+    if (members.has(name)) throw formless(`Map with two keys that read ${JSON.stringify(name)}`, place);
+    members.set(name, one);
+  }
+  return Object.fromEntries(members);
 }
 
 const shorten = (text, most) =>
@@ -220,9 +261,17 @@ const shorten = (text, most) =>
 function typeName(error) {
   if (error === null || (typeof error !== "object" && typeof error !== "function")) return typeof error;
   try {
-    return String(error.name ?? error.constructor?.name ?? "Object");
+    return String(error.name ?? error.constructor?.name ?? "Object").slice(0, MAX_NAME);
   } catch {
     return "Object";
+  }
+}
+
+function kindOf(value) {
+  try {
+    return String(value?.constructor?.name ?? typeof value).slice(0, MAX_NAME);
+  } catch {
+    return typeof value;
   }
 }
 
@@ -248,6 +297,16 @@ function failure(error) {
   return { code: FUNCTION_FAILED, message: shorten(message, MAX_MESSAGE), data };
 }
 
+// What is said of a result for which `resultJson` or `answerLine` threw `error`.
+function unfit(value, error) {
+  const { message, data } = failure(error);
+  const long = /Invalid string length|Cannot create a string longer/.test(message);
+  const why = long ? "is too large: its JSON would be longer than a string may be" : `is no JSON: ${message}`;
+  const kind = kindOf(value);
+  const text = shorten(`the result, of type ${kind}, ${why}`, MAX_MESSAGE);
+  return { code: FUNCTION_FAILED, message: text, data: { type: data.type, result_type: kind } };
+}
+
 function stackOf(error) {
   const lines = String(error?.stack ?? error).split("\n");
   const ours = lines.findIndex((line) => /^\s+at /.test(line) && line.includes(OWN_FRAME)); // from here on it is us
@@ -257,7 +316,11 @@ function stackOf(error) {
 // ---- the functions -------------------------------------------------------------------------------------------------
 
 let space = null; // the namespace of the user's module
-const known = new Map();
+const known = new Map(); // name -> { run, kind }
+
+// Whether a function has returned a promise yet. With M = 1 one that did not is called without a scope, and while none did
+// nothing is followed at all: either would be 5 to 10 % of a short call.
+const [UNKNOWN, PLAIN, PROMISING] = [0, 1, 2];
 
 const own = (holder, name) => holder != null && Object.prototype.hasOwnProperty.call(holder, name);
 
@@ -282,8 +345,8 @@ const bound = (method, holder) => Object.defineProperty(method.bind(holder), "sp
 function find(name) {
   let found = known.get(name);
   if (found === undefined) {
-    found = lookUp(name);
-    if (found !== undefined) known.set(name, found);
+    const run = lookUp(name);
+    if (run !== undefined) known.set(name, (found = { run, kind: UNKNOWN }));
   }
   return found;
 }
@@ -315,11 +378,12 @@ function distance(from, to) {
 
 const scope = new AsyncLocalStorage();
 let limit = 1;
+let follows = false; // some function has returned a promise
 let fileName = "";
 let queue = [];
 let head = 0; // jobs before it in `queue` are begun
 let running = 0;
-let current = null; // the job that runs, when there is only one at a time
+let current = null; // with M = 1, the job begun last
 let ended = false;
 let pumping = false;
 const open = new Map(); // id -> job that has begun and was not answered yet
@@ -350,17 +414,20 @@ function openMarks() {
 function pump() {
   if (pumping) return;
   pumping = true;
-  while (head < queue.length && running < limit) {
-    const request = queue[head];
-    queue[head++] = undefined;
-    mark?.(request.id);
-    begin(request);
+  try {
+    while (head < queue.length && running < limit) {
+      const request = queue[head];
+      queue[head++] = undefined;
+      mark?.(request.id);
+      begin(request);
+    }
+  } finally {
+    pumping = false;
   }
   if (head === queue.length) {
     queue = [];
     head = 0;
   }
-  pumping = false;
   if (ended && running === 0 && queue.length === 0) leave();
 }
 
@@ -374,22 +441,26 @@ function begin(request) {
     else if (typeof params === "object") positional = [params];
     else return fail(id, { code: BAD_PARAMS, message: "params is an array or an object" });
   }
-  const task = { id, done: false, abort: null };
+  const task = { id, done: false, abort: null, unscoped: limit === 1 && found.kind === PLAIN };
   running++;
   open.set(id, task);
-  if (limit === 1) {
-    current = task;
-    call(task, found, positional);
-  } else {
-    scope.run(task, call, task, found, positional);
-  }
+  if (limit > 1) return scope.run(task, call, task, found, positional);
+  current = task;
+  if (task.unscoped) return call(task, found, positional);
+  scope.enterWith(task); // never left, since that costs: once the job is over, its scope only says "not the running job's"
+  call(task, found, positional);
+  if (found.kind === UNKNOWN) found.kind = PLAIN;
+  if (!follows) scope.disable();
 }
 
 function call(task, found, positional) {
   let result;
   try {
-    result = found(...positional);
+    const { run } = found;
+    result = run(...positional);
     if (result !== null && typeof result === "object" && typeof result.then === "function") {
+      found.kind = PROMISING;
+      follows = true;
       Promise.resolve(result).then((value) => finish(task, value, true), (error) => settle(task, error, true));
       return;
     }
@@ -401,17 +472,15 @@ function call(task, found, positional) {
 
 function finish(task, value, later) {
   if (task.done) return;
-  let text;
+  let line;
   try {
-    text = resultJson(value);
+    line = answerLine(task.id, resultJson(value));
   } catch (error) {
-    const kind = value?.constructor?.name ?? typeof value;
-    const message = shorten(`the result, of type ${kind}, is no JSON: ${failure(error).message}`, MAX_MESSAGE);
-    const data = { type: typeName(error), result_type: kind };
-    return settle(task, null, later, { code: FUNCTION_FAILED, message, data });
+    return settle(task, null, later, unfit(value, error));
   }
   end(task);
-  answer(task.id, text);
+  if (printed.length > 0) deliver();
+  send(line);
   if (later) pump();
 }
 
@@ -448,11 +517,18 @@ function cancel(id) {
 }
 
 // An exception that nobody caught belongs to the job whose code it came from, where that can be told.
-function uncaught(error) {
-  const task = job();
-  if (task !== null && !task.done) return settle(task, error, true);
+function uncaught(error, rejected) {
+  const task = limit === 1 && isLeftBehind(rejected) ? null : job();
+  if (task !== null) return settle(task, error, true);
   printed.push([null, "stderr", Buffer.from(`uncaught, of no running job: ${failure(error).data.traceback}\n`)]);
   deliver();
+}
+
+// With M = 1: whether what nobody caught is certain not to be the running job's. Promises and timers that were not made in
+// its scope are not. A socket from before may serve it all the same, and it would wait for ever were it not told.
+function isLeftBehind(rejected) {
+  if (current === null || current.unscoped || scope.getStore() === current) return false;
+  return rejected || ["Timeout", "Immediate"].includes(executionAsyncResource().constructor?.name);
 }
 
 class ProcessExit extends Error {
@@ -720,15 +796,19 @@ async function main() {
     throw new ProcessExit(code);
   };
   try {
-    if (!fs.existsSync(full)) return startFailure(`no file ${file}`, "");
-    space = await import(pathToFileURL(full).href);
+    const found = fs.statSync(full, { throwIfNoEntry: false });
+    if (found === undefined) return startFailure(`no file ${file}`, "");
+    if (found.isDirectory()) {
+      return startFailure(`${file} is a directory; a file is wanted, as in ${path.join(file, "tasks.mjs")}`, "");
+    }
+    space = await load(pathToFileURL(full).href);
   } catch (error) {
     const told = failure(error);
     return startFailure(told.message, syntaxPlace(error, full) ?? told.data.traceback);
   }
   if (method !== null && find(method) === undefined) return startFailure(unknown(method), "");
-  process.on("uncaughtException", uncaught);
-  process.on("unhandledRejection", uncaught);
+  process.on("uncaughtException", (error) => uncaught(error, false));
+  process.on("unhandledRejection", (error) => uncaught(error, true));
   mark = limit === 1 ? openMarks() : null;
   const ready = { protocol: 1, name: "node", pid: process.pid, concurrency: limit, prefetch: true, batch: true };
   notify("ready", mark === null ? ready : { ...ready, marks: true });

@@ -1,5 +1,6 @@
 """The Node shim: channel, results, failures, start, several jobs at a time, cancelling, shared state."""
 
+import base64
 import json
 import os
 import sys
@@ -89,6 +90,22 @@ class Results(NodeTest):
         for value in (None, True, 0, 1.5, "", "a\n\"\\\u2028", [], {}, {"a": [None, {}]}):
             self.assertEqual(w.result("same", value), value)
 
+    def test_iterators_are_arrays_of_what_they_yield(self):
+        w = self.start(
+            """
+            export function* count(n) { for (let i = 0; i < n; i++) yield i; }
+            export const inner = async () => ({ keys: new Map([["a", 1]]).keys(), big: (function* () { yield 2n ** 70n; })() });
+            export const fails = function* () { yield 1; throw new Error("in the middle"); };
+            class Hidden { #secret = 1; }
+            class Told { toJSON() { return "told"; } }
+            export const own = () => [new Hidden(), Object.create(null), new Number(1), new Told()];
+            """
+        )
+        self.assertEqual(w.result("count", 3), [0, 1, 2])
+        self.assertEqual(w.result("inner"), {"keys": ["a"], "big": [2 ** 70]})
+        self.assertIn("in the middle", w.error("fails")["message"])
+        self.assertEqual(w.result("own"), [{}, {}, 1, "told"])
+
     def test_what_is_no_json_fails_its_job_by_name(self):
         w = self.start(
             """
@@ -98,13 +115,39 @@ class Results(NodeTest):
             export const method = () => ({ f() {} });
             export const loop = () => { const a = []; a.push(a); return a; };
             export const sym = () => Symbol("x");
+            export const regexp = () => /x/;
+            export const promise = () => ({ a: Promise.resolve(1) });
+            export const later = async function* () {};
+            export const weak = () => [new WeakMap()];
+            export const search = () => new URLSearchParams("a=1");
+            export const keys = () => new Map([[1, "a"], ["1", "b"]]);
+            export const nameless = () => ({ get constructor() { throw new Error("a trap"); }, f() {} });
             export const ok = () => 1;
             """
         )
-        for name in ("nan", "inner", "fn", "method", "loop", "sym"):
+        for name in (
+            "nan", "inner", "fn", "method", "loop", "sym", "regexp", "promise", "later", "weak", "search", "keys", "nameless",
+        ):  # fmt: skip
             error = w.error(name)
             self.assertEqual(error["code"], -32000)
             self.assertIn("is no JSON", error["message"])
+        self.assertIn("a promise that was not awaited has no form in JSON (at a)", w.error("promise")["message"])
+        self.assertIn("a RegExp has", w.error("regexp")["message"])
+        self.assertIn('two keys that read "1"', w.error("keys")["message"])
+        self.assertEqual(w.result("ok"), 1)
+
+    def test_what_is_longer_than_a_string_may_be_fails_its_job(self):
+        w = self.start(
+            """
+            export const just = () => "\\u0001".repeat(Math.floor((2 ** 29 - 30) / 6)); // fits, but not with what is around it
+            export const bytes = () => new Uint8Array(450e6);
+            export const ok = () => 1;
+            """
+        )
+        for name, kind in (("just", "String"), ("bytes", "Uint8Array")):
+            error = w.error(name)
+            self.assertIn("the result, of type %s, is too large" % kind, error["message"])
+            self.assertEqual((error["code"], error["data"]["result_type"]), (-32000, kind))
         self.assertEqual(w.result("ok"), 1)
 
 
@@ -128,7 +171,7 @@ class Failures(NodeTest):
             bad = w.error("bad")
             self.assertEqual((bad["code"], bad["message"], bad["data"]["type"]), (-32000, "RangeError: nope", "RangeError"))
             self.assertIn("tasks.mjs:2", bad["data"]["traceback"])
-            self.assertNotIn("data:text", bad["data"]["traceback"])
+            self.assertNotRegex(bad["data"]["traceback"], r"<supervisor>|\[eval")
             self.assertIn("Error: why", w.error("later")["data"]["traceback"])
             self.assertEqual(w.error("text")["message"], "thrown string: just text")
             self.assertEqual(w.error("mute")["code"], -32000)
@@ -139,6 +182,59 @@ class Failures(NodeTest):
             self.assertEqual(w.error("recurse")["data"]["type"], "RangeError")
             self.assertEqual(w.result("ok"), 1)
             self.assertEqual(w.finish(), (0, []))
+
+    def test_what_a_job_leaves_behind_fails_no_later_job(self):
+        w = self.start(
+            """
+            const error = (text) => { throw new Error(text); };
+            export const plain = (text) => { setTimeout(error, 1, text); return text; };
+            export async function scoped(text) { setImmediate(error, text); Promise.reject(new Error(text)); }
+            export const wait = () => new Promise((done) => setTimeout(done, 50, "waited"));
+            export const own = () => new Promise(() => setTimeout(error, 20, "my own"));
+            let given = 0;
+            export const mixed = () => (given++ === 0 ? "at once" : own());
+            """
+        )
+        for _ in range(2):  # the second time it is known which return promises
+            for name in ("plain", "scoped"):
+                w.send([w.request(name, ["left"]), w.request("wait")])
+                seen = w.until(lambda m: m.get("result") == "waited")
+                left = [m["params"] for m in seen if m.get("method") == "output"]
+                self.assertEqual([m for m in seen if "error" in m], [])
+                self.assertEqual([one.get("id") for one in left], [None] * (1 if name == "plain" else 2))
+                self.assertTrue(all("of no running job: Error: left" in one["data"] for one in left), left)
+            self.assertEqual(w.error("own")["message"], "Error: my own")
+        self.assertEqual(w.result("mixed"), "at once")
+        self.assertEqual(w.error("mixed")["message"], "Error: my own")
+        self.assertEqual(w.result("plain", "left"), "left")
+        self.assertEqual(w.error("mixed")["message"], "Error: my own")
+
+    def test_a_socket_of_an_earlier_job_may_fail_the_running_one(self):
+        w = self.start(
+            """
+            import net from "node:net";
+            let socket, asked;
+            export const open = () => new Promise((done) => {
+              const server = net.createServer((one) => one.pipe(one)).listen(0, () => {
+                socket = net.connect(server.address().port, () => done(1)).on("data", () => asked());
+              });
+            });
+            export const ask = () => new Promise(() => {
+              asked = () => { throw new Error("of the one who asked"); };
+              socket.write("x");
+            });
+            """
+        )
+        self.assertEqual(w.result("open"), 1)
+        self.assertEqual(w.error("ask")["message"], "Error: of the one who asked")
+
+    def test_what_node_says_at_a_fatal_error_does_not_hold_the_shim(self):
+        w = self.start("export const abort = () => process.abort();\n")
+        w.send(w.request("abort"))
+        self.assertEqual(w.finish(), (-6, []))
+        said = w.err + w.process.stderr.read()
+        self.assertIn(b"[node]", said)
+        self.assertLess(len(said), 1 << 13)
 
     def test_a_death_in_mid_batch_takes_no_finished_answer_with_it(self):
         w = self.start("export const ok = (x) => x;\nexport const die = () => process.kill(process.pid, 'SIGKILL');\n")
@@ -182,16 +278,37 @@ class Printing(NodeTest):
         self.assertEqual(w.result("env"), [None, 2, True])
         self.assertEqual(w.result("input"), "")
 
+    def test_what_is_long_comes_in_pieces_cut_between_characters(self):
+        w = self.start(
+            """
+            export const say = (text, times) => { console.log(text.repeat(times)); };
+            export const bytes = () => { process.stdout.write(Buffer.alloc(200_000, 0x80)); };
+            export function halves() { for (const half of [[0xc3], [0xa9]]) process.stdout.write(Buffer.from(half)); }
+            """
+        )
+        for text, times in (("\0", 300_000), ("xé€😀", 300_000), ("é", 1 << 15)):
+            answer, output = w.call("say", text, times)
+            self.assertIsNone(answer["result"])
+            self.assertEqual(self.printed(output), text * times + "\n")
+            self.assertLessEqual(max(len(o["data"].encode()) for o in output), 1 << 16)
+        _, output = w.call("bytes")
+        self.assertEqual(b"".join(base64.b64decode(o["data"]["base64"]) for o in output), b"\x80" * 200_000)
+        self.assertEqual(self.printed(w.call("halves")[1]), "é")
+
 
 class Starting(NodeTest):
     def test_failures_are_told_once_and_end_with_1(self):
         self.file("bad.mjs", "import 'nosuchpackage';\n")
         self.file("syntax.mjs", "export function (\n")
         self.file("raises.mjs", "throw new Error('at load');\n")
-        self.file("good.mjs", "export function convert() {}\n")
+        self.file("good.mjs", "await null;\nexport function convert() {}\n")
         self.assertIn("nosuchpackage", self.failure("bad.mjs")["message"])
         self.assertIn("SyntaxError", self.failure("syntax.mjs")["message"])
-        self.assertEqual(self.failure("raises.mjs")["message"], "Error: at load")
+        raises = self.failure("raises.mjs")
+        self.assertEqual(raises["message"], "Error: at load")
+        self.assertIn("raises.mjs:1", raises["traceback"])
+        self.assertNotRegex(raises["traceback"], r"<supervisor>|\[eval")
+        self.assertEqual(self.failure(".")["message"], ". is a directory; a file is wanted, as in tasks.mjs")
         self.assertIn("no file nosuch.mjs", self.failure("nosuch.mjs:f")["message"])
         self.assertIn("did you mean convert?", self.failure("good.mjs:covnert")["message"])
 

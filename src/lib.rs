@@ -37,6 +37,7 @@ pub mod job;
 pub mod journal;
 pub mod json;
 pub mod lock;
+pub mod part;
 pub mod places;
 pub mod pool;
 pub mod process;

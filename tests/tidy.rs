@@ -34,15 +34,16 @@ const WALLS: &[Wall] = &[
     pure("time", &[]),
     pure("status", &[]),
     pure("exit", &["status"]),
-    pure("json", &[]),
+    pure("part", &[]),
+    pure("json", &["part"]),
     pure("config", &["job"]),
-    pure("job", &["config", "ids", "json"]),
-    pure("protocol", &["json"]),
+    pure("job", &["config", "ids", "json", "part"]),
+    pure("protocol", &["json", "part"]),
     pure("record", &["ids", "job", "json", "time"]),
-    pure("pool", &["config", "exit", "ids", "job", "json", "protocol", "record", "status", "time"]),
+    pure("pool", &["config", "exit", "ids", "job", "json", "part", "protocol", "record", "status", "time"]),
     pure("drive", &["pool", "time"]),
     pure("shims", &[]),
-    shell("edge", &[]),
+    shell("edge", &["part"]),
     // The one word that a failed start has in common with the core: whether another try may help.
     shell("process", &["status", "pool::SpawnFault"]),
     // `pool::Entrusted` is plain data.
@@ -57,6 +58,7 @@ const WALLS: &[Wall] = &[
             "ids",
             "job",
             "json",
+            "part",
             "record",
             "status",
             "time",
@@ -70,8 +72,8 @@ const WALLS: &[Wall] = &[
     shell(
         "reactor",
         &[
-            "config", "drive", "edge", "exit", "ids", "job", "journal", "pool", "process", "protocol", "record",
-            "report", "status", "time",
+            "config", "drive", "edge", "exit", "ids", "job", "journal", "part", "pool", "process", "protocol",
+            "record", "report", "status", "time",
         ],
     ),
     // Between the command line and the reactor: one invocation.

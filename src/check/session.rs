@@ -209,11 +209,9 @@ impl Session {
         match message {
             Message::Answer { id, outcome } => {
                 let id = id.unwrap_or("null").to_owned();
-                let (code, body) = match outcome {
-                    Outcome::Result(value) => (None, value),
-                    Outcome::Error(value) => (Some(code_of(value)), value),
-                };
-                self.answers.push(Answer { id, code, body: body.to_string() });
+                let body = outcome.text().to_owned();
+                let code = matches!(outcome, Outcome::Error(_)).then(|| code_of(&body));
+                self.answers.push(Answer { id, code, body });
             }
             // An echo of what was sent is no answer.
             Message::Request { method, .. } if method == UNKNOWN => {}

@@ -4,6 +4,7 @@
 use super::now::Kind;
 use super::writer::{PIPE_WHOLE_BYTES, Writer};
 use super::{Wake, thread};
+use crate::part::Part;
 use nix::errno::Errno;
 use std::collections::VecDeque;
 use std::fs::File;
@@ -25,6 +26,8 @@ const SPARE_BUFFER_BYTES: usize = 256 * 1024;
 pub enum Piece {
     /// These bytes.
     Bytes(Vec<u8>),
+    /// This text, in memory that others may have as well.
+    Part(Part),
     /// The first `length` bytes of a file, moved by the kernel where it can: no size is too large.
     File {
         /// The file; read from its beginning, wherever its offset stands.
@@ -48,6 +51,7 @@ impl Piece {
     pub fn weight(&self) -> usize {
         match self {
             Piece::Bytes(bytes) => bytes.len(),
+            Piece::Part(part) => part.len(),
             Piece::File { length, .. } | Piece::Lines { length, .. } => usize::try_from(*length).unwrap_or(usize::MAX),
         }
     }
@@ -276,8 +280,13 @@ impl Shared {
 
     /// A piece of memory is wholly written: its buffer is kept for reuse.
     pub(super) fn recycle(&self, buffer: Vec<u8>) {
-        self.memory.fetch_sub(buffer.len(), Ordering::SeqCst);
+        self.forget(buffer.len());
         self.keep(buffer);
+    }
+
+    /// So many bytes of memory are wholly written.
+    pub(super) fn forget(&self, bytes: usize) {
+        self.memory.fetch_sub(bytes, Ordering::SeqCst);
     }
 
     fn keep(&self, mut buffer: Vec<u8>) {
@@ -298,8 +307,8 @@ impl Shared {
 
     fn push(&self, piece: Piece) {
         self.backlog.fetch_add(piece.weight(), Ordering::SeqCst);
-        if let Piece::Bytes(bytes) = &piece {
-            self.memory.fetch_add(bytes.len(), Ordering::SeqCst);
+        if matches!(piece, Piece::Bytes(_) | Piece::Part(_)) {
+            self.memory.fetch_add(piece.weight(), Ordering::SeqCst);
         }
         let mut queue = self.lock();
         queue.pieces.push_back(piece);

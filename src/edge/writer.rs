@@ -63,6 +63,11 @@ impl Writer {
                 self.shared.recycle(bytes);
                 Ok(())
             }
+            Piece::Part(part) => {
+                self.write_bytes(part.as_bytes())?;
+                self.shared.forget(part.len());
+                Ok(())
+            }
             Piece::File { file, length } => copy::whole(self, &file, length),
             Piece::Lines { file, length, prefix } => copy::lines(self, &file, length, &prefix),
         }

@@ -1,7 +1,7 @@
 //! The bytes of the job list that were read but not yet taken. Owns their memory and remembers how far was searched,
 //! so that a line that drips in byte by byte costs no more than one that comes whole. Knows nothing of jobs.
 
-use crate::json::cut_out;
+use crate::part::{LARGE_BYTES, roomier};
 use std::ops::Range;
 
 /// Memory above this is given back once it is no longer needed, so that one huge line does not cost the whole run.
@@ -26,6 +26,12 @@ impl Buffer {
             self.bytes.copy_within(self.start.., 0);
             self.bytes.truncate(left);
             self.start = 0;
+        }
+        // What is there without an end turns out to be large, and mostly it is not the first.
+        if left < LARGE_BYTES && left + chunk.len() >= LARGE_BYTES {
+            let mut begun = std::mem::take(&mut self.bytes);
+            begun.drain(..std::mem::take(&mut self.start));
+            self.bytes = roomier(begun);
         }
         self.bytes.extend_from_slice(chunk);
     }
@@ -65,18 +71,21 @@ impl Buffer {
     /// Called when what was taken is not looked at any more: the memory of a huge line is given back before the job
     /// made of it becomes a request, so that there are two copies of it at any time and never three.
     pub(super) fn relieve(&mut self) {
-        if self.bytes.capacity() > KEPT_BYTES_MAX && self.len() <= self.bytes.capacity() / 4 {
+        let was_taken = self.start > 0;
+        if was_taken && self.bytes.capacity() > KEPT_BYTES_MAX && self.len() <= self.bytes.capacity() / 4 {
             self.bytes = self.unread().to_vec();
             self.start = 0;
         }
     }
 
-    /// The same with their memory: what was not taken yet moves to memory of its own, so there should be little of it.
-    pub(super) fn part_with(&mut self, range: Range<usize>) -> Vec<u8> {
+    /// Bytes that were taken, with their memory: they end with it, and where they begin in it is told as well. What was not
+    /// taken yet moves to memory of its own, so there should be little of it.
+    pub(super) fn part_with(&mut self, range: Range<usize>) -> (Vec<u8>, usize) {
         let unread = self.unread().to_vec();
-        let part = cut_out(std::mem::replace(&mut self.bytes, unread), range);
+        let mut bytes = std::mem::replace(&mut self.bytes, unread);
+        bytes.truncate(range.end);
         self.start = 0;
-        part
+        (bytes, range.start)
     }
 
     /// Bytes that were taken.

@@ -7,7 +7,8 @@ use super::members::{Member, Members, mask};
 use super::model::{Argument, Call, Command, FunctionCall, JobOptions, UserId};
 use super::plain::{PlainCall, plain_call};
 use super::units;
-use crate::json::{Json, cut_out, part_of, plain_value, utf8};
+use crate::json::{Json, plain_value, utf8};
+use crate::part::{LARGE_BYTES, Part};
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -42,24 +43,38 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Parsed, Fault> {
     parse_any(bytes, |method, params| FunctionCall::of_text(method, &params))
 }
 
-/// Reads one large job; a function's parameters take over the memory of the text. The text comes back with a fault.
-pub(super) fn parse_large(text: Vec<u8>) -> Result<Parsed, (Fault, Vec<u8>)> {
+/// Reads one large job, which begins at this place of a text; a function's parameters stay in the memory of the text. That
+/// comes back with a fault.
+pub(super) fn parse_large(text: Vec<u8>, start: usize) -> Result<Parsed, (Fault, Vec<u8>)> {
+    let text = match String::from_utf8(text) {
+        Ok(text) => text,
+        Err(error) => {
+            let offset = error.utf8_error().valid_up_to().saturating_sub(start);
+            return Err((no_utf8(offset), error.into_bytes()));
+        }
+    };
     let mut part = None;
-    let parsed = parse_any(&text, |method, params| {
+    let parsed = parse_text(&text[start..], |method, params| {
         if let Cow::Borrowed(params) = params {
-            part = Some((method.map(str::to_owned), part_of(&text, params)));
-            return FunctionCall::of_text(None, "[]");
+            if params.len() >= LARGE_BYTES {
+                part = Some((method.map(Box::from), Part::borrowed(&text, params)));
+                return FunctionCall::of_text(None, "[]");
+            }
         }
         FunctionCall::of_text(method, &params)
     });
     match (parsed, part) {
-        (Ok(parsed), Some((method, part))) => {
-            let params = String::from_utf8(cut_out(text, part)).expect("all of it was looked through");
-            Ok(Parsed { call: Call::Function(FunctionCall::of_owned(method.as_deref(), params)), ..parsed })
+        (Ok(parsed), Some((method, at))) => {
+            Ok(Parsed { call: Call::Function(FunctionCall::of_part(method, Part::of(text, at))), ..parsed })
         }
         (Ok(parsed), None) => Ok(parsed),
-        (Err(fault), _) => Err((fault, text)),
+        (Err(fault), _) => Err((fault, text.into_bytes())),
     }
+}
+
+#[cold]
+fn no_utf8(offset: usize) -> Fault {
+    Fault { offset, message: "JSON must be UTF-8; these bytes are not".into(), id: None }
 }
 
 /// How a call is made of its name and its parameters, on one line.
@@ -67,13 +82,12 @@ pub(super) trait Make<'a>: FnOnce(Option<&str>, Cow<'a, str>) -> FunctionCall {}
 impl<'a, F: FnOnce(Option<&str>, Cow<'a, str>) -> FunctionCall> Make<'a> for F {}
 
 fn parse_any<'a>(bytes: &'a [u8], make: impl Make<'a>) -> Result<Parsed, Fault> {
-    let text = utf8(bytes).map_err(|error| Fault {
-        offset: error.valid_up_to(),
-        message: "JSON must be UTF-8; these bytes are not".into(),
-        id: None,
-    })?;
+    parse_text(utf8(bytes).map_err(|error| no_utf8(error.valid_up_to()))?, make)
+}
+
+fn parse_text<'a>(text: &'a str, make: impl Make<'a>) -> Result<Parsed, Fault> {
     let start = text.len() - text.trim_ascii_start().len();
-    match bytes.get(start) {
+    match text.as_bytes().get(start) {
         Some(b'{') => object(text, make),
         Some(b'[') => {
             let general =

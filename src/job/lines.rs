@@ -4,7 +4,7 @@ use super::detect::is_blank;
 use super::json;
 use super::model::Call;
 use super::reader::{End, Reader, Span, Step};
-use crate::json::LARGE_BYTES;
+use crate::part::LARGE_BYTES;
 use std::ops::Range;
 
 impl Reader {
@@ -46,11 +46,11 @@ impl Reader {
             return Step::Again;
         }
         if bytes.len() >= LARGE_BYTES {
-            let bytes = self.buffer.part_with(range);
-            return match json::parse_large(bytes) {
+            let (bytes, start) = self.buffer.part_with(range);
+            return match json::parse_large(bytes, start) {
                 Ok(parsed) => self.job(parsed.id, parsed.call, parsed.options),
                 Err((fault, bytes)) => {
-                    let invalid = Span { bytes: &bytes, line, column: 1 }.invalid(fault.offset, fault.message);
+                    let invalid = Span { bytes: &bytes[start..], line, column: 1 }.invalid(fault.offset, fault.message);
                     self.bad_json(invalid, fault.id)
                 }
             };

@@ -3,6 +3,7 @@
 use super::fingerprint::Fingerprint;
 use crate::ids::JobId;
 use crate::json::Json;
+use crate::part::Part;
 use compact_str::CompactString;
 use std::borrow::Cow;
 use std::fmt;
@@ -85,12 +86,24 @@ pub enum Call {
 /// let call = FunctionCall::new(Some("add"), &Json::parse("[1,2]").unwrap());
 /// assert_eq!((call.method(), call.params()), (Some("add"), "[1,2]"));
 /// ```
-#[derive(Clone, PartialEq, Eq)]
-pub struct FunctionCall {
+#[derive(Clone)]
+pub struct FunctionCall(Spelling);
+
+#[derive(Clone)]
+enum Spelling {
     /// The parameters, and behind them the name: one piece of memory for what there may be millions of, and none of its own
     /// up to 24 bytes.
-    text: CompactString,
-    params_bytes: usize,
+    Short {
+        text: CompactString,
+        params_bytes: usize,
+    },
+    Large(Box<LargeCall>),
+}
+
+#[derive(Clone)]
+struct LargeCall {
+    method: Option<Box<str>>,
+    params: Part,
 }
 
 impl FunctionCall {
@@ -108,28 +121,37 @@ impl FunctionCall {
     pub(super) fn of_text(method: Option<&str>, params: &str) -> Self {
         let mut text = CompactString::with_capacity(params.len() + method.map_or(0, str::len));
         text.push_str(params);
-        Self::followed_by(method, text)
-    }
-
-    /// The same with the memory of that text.
-    pub(super) fn of_owned(method: Option<&str>, params: String) -> Self {
-        Self::followed_by(method, params.into())
-    }
-
-    fn followed_by(method: Option<&str>, mut text: CompactString) -> Self {
-        let params_bytes = text.len();
         text.push_str(method.unwrap_or_default());
-        FunctionCall { text, params_bytes }
+        FunctionCall(Spelling::Short { text, params_bytes: params.len() })
+    }
+
+    /// The same with a part of a large text, which stays in its memory.
+    pub(super) fn of_part(method: Option<Box<str>>, params: Part) -> Self {
+        FunctionCall(Spelling::Large(Box::new(LargeCall { method, params })))
     }
 
     /// Name of the function; missing when the list leaves it to the run's default.
     pub fn method(&self) -> Option<&str> {
-        Some(&self.text[self.params_bytes..]).filter(|method| !method.is_empty())
+        match &self.0 {
+            Spelling::Short { text, params_bytes } => Some(&text[*params_bytes..]).filter(|method| !method.is_empty()),
+            Spelling::Large(call) => call.method.as_deref(),
+        }
     }
 
     /// The parameters, JSON text.
     pub fn params(&self) -> &str {
-        &self.text[..self.params_bytes]
+        match &self.0 {
+            Spelling::Short { text, params_bytes } => &text[..*params_bytes],
+            Spelling::Large(call) => &call.params,
+        }
+    }
+
+    /// Parameters that are large, to be handed on in the memory they are in.
+    pub(crate) fn large_params(&self) -> Option<&Part> {
+        match &self.0 {
+            Spelling::Short { .. } => None,
+            Spelling::Large(call) => Some(&call.params),
+        }
     }
 }
 

@@ -3,11 +3,12 @@
 
 mod string;
 
+use crate::part::Part;
 use compact_str::CompactString;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::fmt;
-use std::ops::{Deref, Range};
+use std::ops::Deref;
 use std::str::Utf8Error;
 use string::PLAIN;
 
@@ -22,8 +23,15 @@ pub use string::{push_bytes, push_hex, push_string};
 /// assert_eq!(params.get(), "[1, {\"deep\": true}]");
 /// assert!(Json::parse("[1,").is_err());
 /// ```
-#[derive(Clone, PartialEq, Eq)]
-pub struct Json(CompactString);
+#[derive(Clone)]
+pub struct Json(Text);
+
+#[derive(Clone)]
+enum Text {
+    Short(CompactString),
+    /// On one line.
+    Large(Box<Part>),
+}
 
 impl Json {
     /// Takes a text that is one value, with blanks around it or not.
@@ -33,24 +41,60 @@ impl Json {
     /// Says where the text is no JSON.
     pub fn parse(text: &str) -> Result<Self, serde_json::Error> {
         let value: &RawValue = serde_json::from_str(text)?;
-        Ok(Json(value.get().into()))
+        Ok(Json(Text::Short(value.get().into())))
     }
 
     /// Takes a text that somebody has looked through already.
     pub(crate) fn known<'a>(text: impl Into<Cow<'a, str>>) -> Self {
         let text = text.into();
         debug_assert!(serde_json::from_str::<&RawValue>(&text).is_ok(), "no JSON: {text}");
-        Json(text.into())
+        Json(Text::Short(text.into()))
+    }
+
+    /// The same with a part of a large text, which stays in its memory and has no line ends.
+    pub(crate) fn known_part(part: Part) -> Self {
+        debug_assert!(memchr::memchr2(b'\n', b'\r', part.as_bytes()).is_none(), "a value on one line");
+        Json(Text::Large(Box::new(part)))
     }
 
     /// The text, without blanks around it.
     pub fn get(&self) -> &str {
-        &self.0
+        match &self.0 {
+            Text::Short(text) => text,
+            Text::Large(part) => part,
+        }
     }
 
-    /// The text, in the memory it is in.
-    pub(crate) fn into_bytes(self) -> Vec<u8> {
-        self.0.into_string().into_bytes()
+    /// The text on one line, in the memory it is in.
+    pub(crate) fn into_part(self) -> Part {
+        match self.0 {
+            Text::Large(part) => *part,
+            Text::Short(text) => {
+                let text = one_line(text.into_string());
+                let at = 0..text.len();
+                Part::of(text, at)
+            }
+        }
+    }
+}
+
+impl PartialEq for Json {
+    fn eq(&self, other: &Self) -> bool {
+        self.get() == other.get()
+    }
+}
+
+impl Eq for Json {}
+
+/// The same JSON without line ends, which can only stand between tokens.
+pub(crate) fn one_line(json: String) -> String {
+    match memchr::memchr2(b'\n', b'\r', json.as_bytes()) {
+        None => json,
+        Some(_) => {
+            let mut bytes = json.into_bytes();
+            bytes.iter_mut().filter(|byte| matches!(byte, b'\n' | b'\r')).for_each(|byte| *byte = b' ');
+            String::from_utf8(bytes).expect("one character of ASCII became another")
+        }
     }
 }
 
@@ -58,19 +102,19 @@ impl Deref for Json {
     type Target = str;
 
     fn deref(&self) -> &str {
-        &self.0
+        self.get()
     }
 }
 
 impl From<&serde_json::Value> for Json {
     fn from(value: &serde_json::Value) -> Self {
-        Json(value.to_string().into())
+        Json(Text::Short(value.to_string().into()))
     }
 }
 
 impl fmt::Display for Json {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self)
     }
 }
 
@@ -78,23 +122,6 @@ impl fmt::Debug for Json {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
-}
-
-/// From here on a text is handed over in the memory it is in: copied, each of its pages would have to be asked for, which
-/// costs more than all that is done with it.
-pub(crate) const LARGE_BYTES: usize = 1 << 20;
-
-/// Where a part of a text stands in it.
-pub(crate) fn part_of(text: &[u8], part: &str) -> Range<usize> {
-    let start = part.as_ptr() as usize - text.as_ptr() as usize;
-    start..start + part.len()
-}
-
-/// Cuts text down to a part of it, in the memory it is in.
-pub(crate) fn cut_out(mut text: Vec<u8>, part: Range<usize>) -> Vec<u8> {
-    text.truncate(part.end);
-    text.drain(..part.start);
-    text
 }
 
 /// Deepest nesting that is followed.

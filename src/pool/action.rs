@@ -3,6 +3,7 @@
 use crate::exit::ExitCode;
 use crate::ids::{Generation, JobId, WorkerId};
 use crate::job::Fingerprint;
+use crate::part::Part;
 use crate::protocol::ShelfPlace;
 use crate::record::Record;
 use crate::status::ExitStatus;
@@ -23,8 +24,17 @@ pub enum Action {
         worker: WorkerId,
         /// The generation.
         generation: Generation,
-        /// Whole lines.
+        /// Whole lines, or a piece of one that others continue.
         bytes: Vec<u8>,
+    },
+    /// The same with a part of a large text, in the memory it is in.
+    SendPart {
+        /// The slot.
+        worker: WorkerId,
+        /// The generation.
+        generation: Generation,
+        /// Parameters, inside of a line.
+        part: Part,
     },
     /// Note for later runs, before anything else is sent, that a worker is about to have this job. Only of jobs with a past.
     Entrust(Entrusted),
@@ -119,6 +129,7 @@ impl Action {
     pub(super) fn addressee(&self) -> Option<(WorkerId, Generation)> {
         match *self {
             Action::Send { worker, generation, .. }
+            | Action::SendPart { worker, generation, .. }
             | Action::CloseStdin { worker, generation }
             | Action::Terminate { worker, generation }
             | Action::Kill { worker, generation }

@@ -10,6 +10,7 @@ use super::worker::{BACKLOG_BYTES_MAX, State};
 use super::{Action, Entrusted, Pool, Reading, request};
 use crate::config::Halt;
 use crate::ids::WorkerId;
+use crate::part::Part;
 use crate::protocol::encode;
 
 /// Most requests in one array: beyond it the gain is small and the worker's answers come late.
@@ -106,8 +107,8 @@ impl Pool {
         }
         let stateless = worker.stateless;
         let sending = request::Sending { job: &entry.job, attempt: entry.attempts, worker: id, stateless };
-        request::write(&mut worker.outgoing, wire_id, sending, &self.config.target);
-        if worker.takes_batches {
+        let part = request::write(&mut worker.outgoing, wire_id, sending, &self.config.target);
+        if worker.takes_batches && part.is_none() {
             let newline = worker.outgoing.pop();
             debug_assert_eq!(newline, Some(b'\n'), "a request is a line");
         }
@@ -116,7 +117,6 @@ impl Pool {
         }
         let pushed = worker.flights.push(key);
         debug_assert_eq!(pushed, wire_id);
-        worker.flights.get_mut(wire_id).expect("just pushed").end_offset = worker.sent + worker.outgoing.len() as u64;
         worker.jobs_sent += 1;
         let generation = worker.generation;
         if let Some(past) = entry.job.past.as_deref() {
@@ -129,11 +129,26 @@ impl Pool {
                 tells_begun: worker.tells_begun,
             }));
         }
+        if let Some(part) = part {
+            self.send_part(id, part);
+        }
+        let worker = &mut self.workers[id.index()];
+        worker.flights.get_mut(wire_id).expect("just pushed").end_offset = worker.sent + worker.outgoing.len() as u64;
         self.open_requests += 1;
         self.hand_locks_over(key, id, generation, wire_id);
         self.begin_flights(id);
         self.plan_shelf(id);
         self.offer(id);
+    }
+
+    /// Gives out what the worker is to be sent so far, and these parameters behind it.
+    fn send_part(&mut self, id: WorkerId, part: Part) {
+        self.give_out_bytes(id);
+        let worker = &mut self.workers[id.index()];
+        worker.sent += part.len() as u64;
+        let end = if worker.takes_batches { &request::AFTER_PARAMS[..1] } else { request::AFTER_PARAMS };
+        worker.outgoing.extend_from_slice(end);
+        self.actions.push_back(Action::SendPart { worker: id, generation: worker.generation, part });
     }
 
     /// The worker has begun whatever it has room for.
@@ -281,18 +296,23 @@ impl Pool {
         for id in std::mem::take(&mut self.dirty) {
             let worker = &mut self.workers[id.index()];
             close_batch(worker);
-            let bytes = std::mem::take(&mut worker.outgoing);
-            if bytes.is_empty() || !worker.state.has_process() || worker.stdin_closed {
-                continue;
-            }
-            let is_first = worker.sent == 0;
-            worker.sent += bytes.len() as u64;
-            worker.outgoing_before = bytes.len();
-            self.actions.push_back(Action::Send { worker: id, generation: worker.generation, bytes });
-            if is_first && worker.state == State::Up && !worker.announced {
-                // From now on there is something it should read.
-                self.set_timer(id, self.config.start_timeout);
-            }
+            self.give_out_bytes(id);
+        }
+    }
+
+    fn give_out_bytes(&mut self, id: WorkerId) {
+        let worker = &mut self.workers[id.index()];
+        let bytes = std::mem::take(&mut worker.outgoing);
+        if bytes.is_empty() || !worker.state.has_process() || worker.stdin_closed {
+            return;
+        }
+        let is_first = worker.sent == 0;
+        worker.sent += bytes.len() as u64;
+        worker.outgoing_before = bytes.len();
+        self.actions.push_back(Action::Send { worker: id, generation: worker.generation, bytes });
+        if is_first && worker.state == State::Up && !worker.announced {
+            // From now on there is something it should read.
+            self.set_timer(id, self.config.start_timeout);
         }
     }
 }

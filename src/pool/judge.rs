@@ -43,11 +43,13 @@ impl Pool {
         let stuck = flight.said.as_mut().and_then(|said| said.stuck.take());
         match ending {
             // The run may be being stopped: this one made it.
-            Ending::Answered(Outcome::Result(result)) if flight.cancel != Some(Cancel::Timeout) => {
-                match self.fault_of_tool(&result) {
-                    None => Attempt { status: Status::Ok, result: Some(Json::known(result)), error: None },
+            Ending::Answered(result @ (Outcome::Result(_) | Outcome::LargeResult(_)))
+                if flight.cancel != Some(Cancel::Timeout) =>
+            {
+                match self.fault_of_tool(result.text()) {
+                    None => Attempt { status: Status::Ok, result: Some(known(result)), error: None },
                     Some(message) => {
-                        let data: Option<Value> = serde_json::from_str(&result).ok();
+                        let data: Option<Value> = serde_json::from_str(result.text()).ok();
                         failed(Status::Failed, json!({"message": message, "data": data}))
                     }
                 }
@@ -65,7 +67,7 @@ impl Pool {
                     _ => (Status::Timeout, format!("ran longer than {}", seconds(self.timeout_of(key)))),
                 };
                 let mut data = match ending {
-                    Ending::Answered(Outcome::Error(error) | Outcome::Result(error)) => answer_data(&error),
+                    Ending::Answered(answer) => answer_data(answer.text()),
                     _ => None,
                 };
                 if let Some(stack) = stuck {
@@ -109,6 +111,13 @@ impl Pool {
     fn timeout_of(&self, key: JobKey) -> Duration {
         let own = self.jobs.get(key).job.options.as_ref().and_then(|options| options.timeout);
         own.or(self.config.timeout).unwrap_or_default()
+    }
+}
+
+fn known(result: Outcome<'_>) -> Json {
+    match result {
+        Outcome::Result(text) | Outcome::Error(text) => Json::known(text),
+        Outcome::LargeResult(part) => Json::known_part(part),
     }
 }
 

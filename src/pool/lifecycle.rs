@@ -146,11 +146,11 @@ impl Pool {
         }
         match outcome {
             // Where there are no sessions, none was begun: the notification that would say so is left out.
-            Outcome::Result(_) if at == 0 && self.workers[id.index()].stateless => {
+            Outcome::Result(_) | Outcome::LargeResult(_) if at == 0 && self.workers[id.index()].stateless => {
                 self.workers[id.index()].blame = None;
                 self.continue_initialising(id, 2);
             }
-            Outcome::Result(_) => self.continue_initialising(id, at + 1),
+            Outcome::Result(_) | Outcome::LargeResult(_) => self.continue_initialising(id, at + 1),
             Outcome::Error(error) => self.init_refused(id, at, &error),
         }
         false

@@ -35,7 +35,7 @@ impl Pool {
             Ending::Answered(Outcome::Error(error)) => flight.cancel.is_some() && was_not_begun(error),
             Ending::WorkerLost { .. } => flight.begun.is_none(),
             // Of a worker that does not answer nobody knows what it has begun since.
-            Ending::Answered(Outcome::Result(_)) | Ending::Overdue => false,
+            Ending::Answered(Outcome::Result(_) | Outcome::LargeResult(_)) | Ending::Overdue => false,
         };
         if never_begun && flight.cancel != Some(Cancel::Timeout) {
             self.not_begun(key);

@@ -6,7 +6,7 @@ use super::lifecycle::StartFailure;
 use super::worker::State;
 use super::{Notice, Pool};
 use crate::ids::WorkerId;
-use crate::json::LARGE_BYTES;
+use crate::part::LARGE_BYTES;
 use crate::protocol::{Line, LineDecoder, Message, Outcome, ReadyParams, owned_result};
 use crate::record::Printed;
 use base64::Engine as _;
@@ -77,7 +77,7 @@ impl Pool {
     fn receive_large(&mut self, id: WorkerId, line: Vec<u8>) -> bool {
         let excerpt = line[..EXCERPT_BYTES].to_vec();
         match owned_result(line) {
-            Ok((request, result)) => self.receive_answer(id, &request, Outcome::Result(result.into()), &excerpt),
+            Ok((request, result)) => self.receive_answer(id, &request, Outcome::LargeResult(result), &excerpt),
             Err(line) => self.receive_line(id, &line),
         }
     }
@@ -90,8 +90,7 @@ impl Pool {
             Message::Answer { id: Some(request), outcome } => self.receive_answer(id, request, outcome, line),
             // An error that names no request says that something we sent was not understood; it ends nothing.
             Message::Answer { id: None, outcome } => {
-                let (Outcome::Error(value) | Outcome::Result(value)) = outcome;
-                let message = format!("answered no request in particular: {}", shorten(&value));
+                let message = format!("answered no request in particular: {}", shorten(outcome.text()));
                 self.notice(Notice::Log { worker: id, level: "warning".into(), message });
                 false
             }

@@ -3,6 +3,7 @@
 use crate::config::Target;
 use crate::ids::WorkerId;
 use crate::job::{Argument, Call, Command, Job};
+use crate::part::Part;
 use crate::protocol::{encode, mcp};
 
 /// The method of the built-in command worker.
@@ -68,12 +69,17 @@ pub(super) struct Sending<'a> {
     pub(super) stateless: bool,
 }
 
-/// Appends the request for a job that [`suits`] let pass.
-pub(super) fn write(out: &mut Vec<u8>, id: u64, sending: Sending<'_>, target: &Target) {
+/// Appends the request for a job that [`suits`] let pass, a whole line. Where its parameters are large they are given
+/// instead, to follow what was appended, and so is [`AFTER_PARAMS`].
+pub(super) fn write(out: &mut Vec<u8>, id: u64, sending: Sending<'_>, target: &Target) -> Option<Part> {
     let Sending { job, attempt, worker, stateless } = sending;
     match (&job.call, target) {
         (Call::Function(call), Target::Function { default }) => {
             let method = call.method().or(default.as_deref()).expect("checked when the job was accepted");
+            if let Some(part) = call.large_params() {
+                encode::open_request(out, id, method);
+                return Some(part.clone());
+            }
             encode::request(out, id, method, call.params());
         }
         (Call::Line(line), Target::Function { default }) => {
@@ -110,7 +116,11 @@ pub(super) fn write(out: &mut Vec<u8>, id: u64, sending: Sending<'_>, target: &T
             unreachable!("checked when the job was accepted")
         }
     }
+    None
 }
+
+/// What ends the line of a request, behind its parameters.
+pub(super) const AFTER_PARAMS: &[u8] = b"}\n";
 
 fn command_members(out: &mut Vec<u8>, command: &Command) {
     out.extend_from_slice(br#"{"command":"#);

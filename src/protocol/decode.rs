@@ -1,5 +1,7 @@
 //! Line framing: cuts a stream of bytes into lines, whatever pieces it comes in.
 
+use crate::part::{LARGE_BYTES, roomier};
+
 /// Cuts a stream into lines. A line that lies whole in one piece is borrowed from it; only a cut one is copied.
 #[derive(Debug, Clone)]
 pub struct LineDecoder {
@@ -37,6 +39,7 @@ impl LineDecoder {
         let Some(end) = memchr::memchr(b'\n', bytes) else {
             *input = &[];
             let room = (self.line_bytes_max + 1).saturating_sub(self.tail.len());
+            self.make_room(bytes.len());
             self.tail.extend_from_slice(&bytes[..bytes.len().min(room)]);
             return (self.tail.len() > self.line_bytes_max).then(|| Err(too_long(&self.tail)));
         };
@@ -51,6 +54,14 @@ impl LineDecoder {
         self.tail.extend_from_slice(&bytes[..end]);
         self.spent = true;
         Some(Ok(without_carriage_return(&self.tail)))
+    }
+
+    /// The moment the line turns out to be a large one, which mostly is not the first.
+    fn make_room(&mut self, more: usize) {
+        let len = self.tail.len();
+        if len < LARGE_BYTES && len + more >= LARGE_BYTES {
+            self.tail = roomier(std::mem::take(&mut self.tail));
+        }
     }
 
     /// The line handed out last, in the memory it is in; `None` when it was borrowed from the input.

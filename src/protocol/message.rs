@@ -1,9 +1,11 @@
 //! What a line of a worker says.
 
-use crate::json::{cut_out, part_of, plain_value, utf8};
+use crate::json::{one_line, plain_value, utf8};
+use crate::part::Part;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
+use std::string::FromUtf8Error;
 
 /// A line, told apart.
 #[derive(Debug)]
@@ -49,6 +51,8 @@ pub enum Message<'a> {
 pub enum Outcome<'a> {
     /// `result`
     Result(Cow<'a, str>),
+    /// The same, large and on one line, in the memory of the line it came in.
+    LargeResult(Part),
     /// `error`: an object, as it stood
     Error(Cow<'a, str>),
 }
@@ -121,6 +125,16 @@ fn even_null<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Optio
     <&RawValue>::deserialize(deserializer).map(Some)
 }
 
+impl Outcome<'_> {
+    /// The JSON text of the result or the error.
+    pub fn text(&self) -> &str {
+        match self {
+            Outcome::Result(text) | Outcome::Error(text) => text,
+            Outcome::LargeResult(part) => part,
+        }
+    }
+}
+
 impl<'a> Line<'a> {
     /// Tells what a line is.
     ///
@@ -151,31 +165,41 @@ impl<'a> Line<'a> {
 /// The answer that our own workers write, member for member and byte for byte: told without the general way, which costs
 /// ten times as much. `None` for every other line, of whatever kind.
 fn plain_result(line: &[u8]) -> Option<Message<'_>> {
-    let (id, value) = plain_parts(line)?;
+    // What it begins with tells nearly all other lines, before any of it is looked through.
+    let line = line.starts_with(ANSWER_BEGIN.as_bytes()).then(|| utf8(line).ok())??;
+    let Parts { id, value, .. } = plain_parts_of(line)?;
     Some(Message::Answer { id: Some(id), outcome: Outcome::Result(value.into()) })
 }
 
-/// The id and the result of such an answer; the result takes over the memory of the line. The line again, when it is
-/// another one.
-pub fn owned_result(line: Vec<u8>) -> Result<(String, String), Vec<u8>> {
-    let Some((id, value)) = plain_parts(&line) else { return Err(line) };
-    let (id, part) = (id.to_owned(), part_of(&line, value));
-    let result = String::from_utf8(cut_out(line, part)).expect("all of it was looked through");
-    Ok((id, result))
+/// The id and the result of such an answer; the result stays in the memory of the line. The line again, when it is another
+/// one.
+pub fn owned_result(line: Vec<u8>) -> Result<(String, Part), Vec<u8>> {
+    let line = String::from_utf8(line).map_err(FromUtf8Error::into_bytes)?;
+    let Some(Parts { id, value, is_plain }) = plain_parts_of(&line) else { return Err(line.into_bytes()) };
+    let (id, at) = (id.to_owned(), Part::borrowed(&line, value));
+    Ok((id, Part::of(if is_plain { line } else { one_line(line) }, at)))
 }
 
-/// The id and the result of such an answer.
-fn plain_parts(line: &[u8]) -> Option<(&str, &str)> {
-    let rest = line.strip_prefix(br#"{"jsonrpc":"2.0","id":"#)?;
-    let digits = rest.iter().position(|byte| !byte.is_ascii_digit())?;
-    let (id, rest) = utf8(rest).ok()?.split_at(digits);
+/// What such an answer holds.
+struct Parts<'a> {
+    id: &'a str,
+    value: &'a str,
+    /// Told at a glance, so that it is on one line.
+    is_plain: bool,
+}
+
+const ANSWER_BEGIN: &str = r#"{"jsonrpc":"2.0","id":"#;
+
+fn plain_parts_of(line: &str) -> Option<Parts<'_>> {
+    let rest = line.strip_prefix(ANSWER_BEGIN)?;
+    let (id, rest) = rest.split_at(rest.bytes().position(|byte| !byte.is_ascii_digit())?);
     let value = rest.strip_prefix(r#","result":"#)?.strip_suffix("}")?;
     // A comma after the value would begin another member; only inside brackets or quotes it is a part of it, and then
     // the value alone is valid JSON.
-    let general = || serde_json::from_str(value).ok().map(RawValue::get);
-    let result = plain_value(value).or_else(general)?;
+    let plain = plain_value(value);
+    let value = plain.or_else(|| serde_json::from_str(value).ok().map(RawValue::get))?;
     // 0 is a number, 07 is none.
-    (id == "0" || id.starts_with(|first| first > '0')).then_some((id, result))
+    (id == "0" || id.starts_with(|first| first > '0')).then_some(Parts { id, value, is_plain: plain.is_some() })
 }
 
 impl<'a> Message<'a> {
@@ -205,6 +229,7 @@ mod tests {
                 Message::Answer { id, outcome: Outcome::Result(value) } => {
                     format!("result {} {value}", id.unwrap_or("-"))
                 }
+                Message::Answer { outcome: Outcome::LargeResult(_), .. } => "large".into(),
                 Message::Answer { id, outcome: Outcome::Error(value) } => {
                     format!("error {} {value}", id.unwrap_or("-"))
                 }
@@ -265,9 +290,10 @@ mod tests {
         let line = format!("{{\"jsonrpc\":\"2.0\",\"id\":12,\"result\":{value}}}").into_bytes();
         let memory = line.as_ptr();
         let (id, result) = owned_result(line).unwrap();
-        assert_eq!((id.as_str(), &result, result.as_ptr()), ("12", &value, memory));
+        assert_eq!((id.as_str(), &*result), ("12", value.as_str()));
+        assert!((memory..memory.wrapping_add(100)).contains(&result.as_ptr()), "it was copied");
         for other in ["{\"id\":1,\"result\":2}", "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":}", "hello"] {
-            assert_eq!(owned_result(other.into()), Err(other.into()));
+            assert_eq!(owned_result(other.into()).err(), Some(other.into()));
         }
     }
 

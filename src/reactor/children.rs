@@ -1,14 +1,16 @@
 //! The worker processes as descriptors and pids: one entry a slot. Reads, writes and signals; decides nothing.
 
-use super::outbox::Outbox;
+use super::outbox::{Outbox, Piece};
 use super::poller::{Poller, Ready};
 use super::shelf::Shelf;
 use crate::ids::{Generation, WorkerId};
+use crate::part::LARGE_BYTES;
 use crate::pool::Event;
 use crate::process::cgroup::Group;
 use crate::process::{Live, Spawned};
 use crate::protocol::ShelfPlace;
 use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, fcntl};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 
@@ -32,6 +34,8 @@ pub(super) struct Child {
     closing: bool,
     /// Room in its pipe is being waited for.
     waiting: bool,
+    /// How often a read of its standard output has filled the buffer, without a break.
+    full_reads: usize,
     /// Bytes read from its standard output.
     received: u64,
     /// Bytes of its output handed to the core: those read, and those seen on its shelf before they come.
@@ -75,6 +79,7 @@ impl Child {
             broken: false,
             closing: false,
             waiting: false,
+            full_reads: 0,
             received: 0,
             delivered: 0,
             shelf: None,
@@ -90,12 +95,15 @@ impl Child {
     }
 
     /// Queues bytes and writes what the pipe takes now.
-    pub(super) fn send(&mut self, bytes: Vec<u8>, poller: &Poller) {
-        if self.stdin.is_some() {
-            self.outbox.push(bytes);
+    pub(super) fn send(&mut self, piece: Piece, poller: &Poller) {
+        if let Some(stdin) = &self.stdin {
+            if piece.len() >= LARGE_BYTES {
+                enlarge(stdin);
+            }
+            self.outbox.push(piece);
             self.flush(poller);
         } else {
-            self.unread_at_break += bytes.len();
+            self.unread_at_break += piece.len();
         }
     }
 
@@ -189,7 +197,13 @@ impl Child {
                     *slot = None;
                     Got::End
                 }
-                Ok(count) if stream == Stream::Stdout => Got::Bytes(count, self.without_seen(&mut buffer[..count])),
+                Ok(count) if stream == Stream::Stdout => {
+                    self.full_reads = if count == buffer.len() { self.full_reads + 1 } else { 0 };
+                    if self.full_reads * buffer.len() == LARGE_BYTES {
+                        enlarge(fd);
+                    }
+                    Got::Bytes(count, self.without_seen(&mut buffer[..count]))
+                }
                 Ok(count) => Got::Bytes(count, count),
                 Err(Errno::EINTR) => continue,
                 Err(Errno::EAGAIN) => Got::Nothing,
@@ -201,6 +215,13 @@ impl Child {
             };
         }
     }
+}
+
+/// Lets more go through a pipe at a time, where it turns out to be much. Refused to users who have many large pipes; then it
+/// stays as it is.
+fn enlarge(pipe: &OwnedFd) {
+    const PIPE_BYTES: i32 = 1 << 20;
+    let _ = fcntl(pipe, FcntlArg::F_SETPIPE_SZ(PIPE_BYTES));
 }
 
 /// Bytes in a pipe that nobody has read. They can be counted from the writing end, also when all readers are gone.

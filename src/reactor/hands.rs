@@ -4,6 +4,7 @@ use super::children::Child;
 use super::guests::Guests;
 use super::keeper::Keeper;
 use super::launch::{self, Belongings, own_program, use_of_groups};
+use super::outbox::Piece;
 use super::poller::Poller;
 use crate::config::{Launch, PoolConfig, Program};
 use crate::drive::Shell;
@@ -233,6 +234,17 @@ impl Hands {
         self.kernel_kills > before
     }
 
+    fn send(&mut self, to: (WorkerId, Generation), piece: Piece) {
+        let (worker, generation) = to;
+        if let Some(keeper) = &mut self.keeper {
+            keeper.write_marks();
+        }
+        if let Some((child, poller)) = self.child_and_poller(worker, generation) {
+            child.send(piece, poller);
+            self.report_stdin(worker, generation);
+        }
+    }
+
     fn report_stdin(&mut self, worker: WorkerId, generation: Generation) {
         let Some(child) = self.child(worker, generation) else { return };
         let news = child.news_of_stdin();
@@ -256,15 +268,8 @@ impl Shell for Hands {
                     keeper.take_back(number);
                 }
             }
-            Action::Send { worker, generation, bytes } => {
-                if let Some(keeper) = &mut self.keeper {
-                    keeper.write_marks();
-                }
-                if let Some((child, poller)) = self.child_and_poller(worker, generation) {
-                    child.send(bytes, poller);
-                    self.report_stdin(worker, generation);
-                }
-            }
+            Action::Send { worker, generation, bytes } => self.send((worker, generation), Piece::Bytes(bytes)),
+            Action::SendPart { worker, generation, part } => self.send((worker, generation), Piece::Part(part)),
             Action::CloseStdin { worker, generation } => {
                 if let Some((child, poller)) = self.child_and_poller(worker, generation) {
                     child.close_stdin(poller);

@@ -1,8 +1,10 @@
 //! What waits to be written to a worker whose pipe is full. Never blocks; loses and doubles nothing.
 
+use crate::part::Part;
 use nix::errno::Errno;
 use std::collections::VecDeque;
 use std::io::IoSlice;
+use std::ops::Deref;
 use std::os::fd::AsFd;
 
 /// Pieces written with one system call.
@@ -11,17 +13,35 @@ const PIECES_PER_WRITE: usize = 16;
 /// Bytes on their way to a worker, in order.
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
-    pieces: VecDeque<Vec<u8>>,
+    pieces: VecDeque<Piece>,
     /// How much of the first piece is written.
     written: usize,
     len: usize,
 }
 
+/// Some of them, in the memory they are in.
+#[derive(Debug)]
+pub(super) enum Piece {
+    Bytes(Vec<u8>),
+    Part(Part),
+}
+
+impl Deref for Piece {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Piece::Bytes(bytes) => bytes,
+            Piece::Part(part) => part.as_bytes(),
+        }
+    }
+}
+
 impl Outbox {
-    pub(super) fn push(&mut self, bytes: Vec<u8>) {
-        self.len += bytes.len();
-        if !bytes.is_empty() {
-            self.pieces.push_back(bytes);
+    pub(super) fn push(&mut self, piece: Piece) {
+        self.len += piece.len();
+        if !piece.is_empty() {
+            self.pieces.push_back(piece);
         }
     }
 
@@ -83,7 +103,7 @@ mod tests {
         for size in (0..500).map(|n| n * 7) {
             let piece: Vec<u8> = (0..size).map(|n| (n % 251) as u8).collect();
             expected.extend_from_slice(&piece);
-            outbox.push(piece);
+            outbox.push(Piece::Bytes(piece));
         }
         let mut got = Vec::new();
         let mut buffer = [0; 1000];
@@ -96,7 +116,7 @@ mod tests {
         assert_eq!(got, expected);
         assert_eq!(outbox.len(), 0);
         drop(reader);
-        outbox.push(vec![1]);
+        outbox.push(Piece::Bytes(vec![1]));
         assert_eq!(outbox.flush(&writer), Err(Errno::EPIPE));
         assert_eq!(outbox.len(), 0);
     }

@@ -14,7 +14,7 @@ use super::{Stderr, Surroundings, running, summary};
 use crate::config::{Format, Output, When};
 use crate::edge::Way;
 use crate::exit::ExitCode;
-use crate::json::LARGE_BYTES;
+use crate::part::LARGE_BYTES;
 use crate::pool::{Joined, Notice, Running, Stats};
 use crate::record::{Record, Status};
 use crate::time::Time;

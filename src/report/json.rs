@@ -57,9 +57,7 @@ impl RecordWriter {
     pub(super) fn write_around(&mut self, record: &Record, result: Json, sink: &mut Sink) {
         push_head(record, sink.bytes());
         sink.bytes().extend_from_slice(b",\"result\":");
-        let mut result = result.into_bytes();
-        make_one_line(&mut result);
-        sink.piece(result);
+        sink.part(result.into_part());
         self.push_tail(record, sink.bytes());
     }
 

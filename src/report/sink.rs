@@ -1,6 +1,7 @@
 //! What is to be written, collected until the turn of the reactor ends. Owns the order of bytes and files.
 
 use crate::edge::Piece;
+use crate::part::Part;
 use std::fs::File;
 
 /// Bytes and files in the order in which they are to be written.
@@ -31,11 +32,11 @@ impl Sink {
         self.is_line_start = false;
     }
 
-    /// Appends bytes, some at least, in the memory they are in.
-    pub(super) fn piece(&mut self, bytes: Vec<u8>) {
+    /// Appends a text, some of it at least, in the memory it is in.
+    pub(super) fn part(&mut self, part: Part) {
         self.close_bytes();
-        self.is_line_start = bytes.last() == Some(&b'\n');
-        self.ready.push(Piece::Bytes(bytes));
+        self.is_line_start = part.ends_with('\n');
+        self.ready.push(Piece::Part(part));
     }
 
     /// A file with `prefix` in front of each of its lines.

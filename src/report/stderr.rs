@@ -51,7 +51,7 @@ impl Stderr {
 
     /// Hands over messages; never waits. Errors hurt nobody.
     pub fn push(&mut self, piece: Piece) {
-        let is_memory = matches!(piece, Piece::Bytes(_));
+        let is_memory = matches!(piece, Piece::Bytes(_) | Piece::Part(_));
         if is_memory && self.output.memory().saturating_add(piece.weight()) > BACKLOG_BYTES_MAX {
             self.dropped += 1;
             return;

@@ -26,6 +26,31 @@ fn many_calls_are_exact_and_in_order() {
 }
 
 #[test]
+fn large_parameters_and_results_come_back_as_they_were() {
+    // Plain; with escapes and what is no ASCII; with blanks that are left to the general parser; and one that is no call.
+    let plain = "x".repeat(1_500_000);
+    let odd = "\u{fc}\\n\\\"\\u0041 ".repeat(300_000);
+    let value = |text: &str| -> Value { serde_json::from_str(&format!("\"{text}\"")).unwrap() };
+    let mut jobs = String::new();
+    for round in 0..3 {
+        jobs += &format!("{{\"id\":\"p{round}\",\"method\":\"echo\",\"params\":{{\"text\":\"{plain}{round}\"}}}}\n");
+        jobs += &format!(
+            "{{\"id\":\"o{round}\",\"params\":\t{{\"text\"\t: \"{odd}{round}\"}},\"method\":\"echo\",\"retries\":1}}\n"
+        );
+        jobs += &format!("{{\"id\":\"m{round}\",\"method\":\"add_one\",\"params\":[\"{plain}\"]}}\n");
+    }
+    jobs += &format!("{{\"id\":\"last\",\"method\":\"echo\",\"params\":{{\"text\":\"{plain}\"}}}}}}\n");
+    let done = run(&jobs, &["-w", "2", "--retries", "1"]).expect_code(3);
+    let records = done.by_id();
+    for round in 0..3 {
+        assert!(records[&format!("\"p{round}\"")]["result"]["text"] == value(&format!("{plain}{round}")));
+        assert!(records[&format!("\"o{round}\"")]["result"]["text"] == value(&format!("{odd}{round}")));
+        assert_eq!(records[&format!("\"m{round}\"")]["status"], "failed");
+    }
+    assert_eq!(done.statuses(), counts([("ok", 6), ("failed", 3), ("invalid", 1)]));
+}
+
+#[test]
 fn parameters_errors_and_panics() {
     let jobs = r#"{"id":"named","method":"echo","params":{"text":"hé \u0000"}}
 {"id":"error","method":"parse","params":["x"]}

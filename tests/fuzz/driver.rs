@@ -57,6 +57,7 @@ impl Shell for Hands {
                     assert!(message.is_ok(), "what is sent is JSON: {}", String::from_utf8_lossy(line));
                 }
             }
+            Action::SendPart { .. } => unreachable!("no job here is as large"),
             Action::CloseStdin { worker, generation } => {
                 self.news.push(News::Exited(worker, generation, ExitStatus::Code(0)));
             }

@@ -317,6 +317,7 @@ impl Shell for Outside {
         match action {
             Action::Spawn { worker, generation } => self.spawn((worker, generation)),
             Action::Send { worker, generation, bytes } => self.send((worker, generation), &bytes),
+            Action::SendPart { .. } => unreachable!("no job here is as large"),
             Action::CloseStdin { worker, generation } => {
                 let process = (worker, generation);
                 let actor = self.ordered(process, "CloseStdin");

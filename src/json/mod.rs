@@ -229,10 +229,13 @@ impl<'a> Plain<'a> {
 
     /// The bytes that stand in a string as they are.
     fn run(&mut self) {
-        let near = self.rest().iter().take(PIECE).take_while(|byte| PLAIN[usize::from(**byte)]).count();
-        self.at += near;
-        if near == PIECE {
-            self.at += long_run(self.rest());
+        let bytes = self.text.as_bytes();
+        let near = bytes.len().min(self.at + PIECE);
+        while self.at < near && PLAIN[usize::from(bytes[self.at])] {
+            self.at += 1;
+        }
+        if self.at == near {
+            self.at += long_run(&bytes[near..]);
         }
     }
 

@@ -14,11 +14,17 @@ use crate::json::Json;
 use crate::protocol::{Outcome, encode};
 use crate::record::{Record, Spill, Status};
 use crate::status::ExitStatus;
+use memchr::memmem::Finder;
 use serde_json::json;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 /// The longest delay between two attempts.
 const RETRY_DELAY_MAX: Duration = Duration::from_secs(3600);
+
+/// Members of a command's result, to be looked for in each of them.
+static LOST: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"lost\":true"));
+static SPILLED: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"_spill\":\""));
 
 /// What a record says of a job that nobody can say more of.
 const OUTCOME_UNKNOWN: &str =
@@ -119,16 +125,13 @@ impl Pool {
     fn spill_of(&mut self, id: WorkerId, request: u64, attempt: &Attempt) -> Option<Spill> {
         let said = attempt.result.as_ref().or(attempt.error.as_ref())?.get().as_bytes();
         // A quote inside a string is escaped, so these are members and never output that looks like them.
-        let has = |member: &[u8]| memchr::memmem::find(said, member).is_some();
         if !self.config.target.is_command() {
             return None;
         }
-        if has(b"\"lost\":true") {
+        if LOST.find(said).is_some() {
             self.exit = self.exit.max(ExitCode::OutputLost);
         }
-        if !has(b"_spill\":\"") {
-            return None;
-        }
+        SPILLED.find(said)?;
         let worker = &mut self.workers[id.index()];
         worker.spills += 1;
         Some(Spill { worker: id, generation: worker.generation, request })

@@ -165,9 +165,7 @@ impl<'a> Line<'a> {
 /// The answer that our own workers write, member for member and byte for byte: told without the general way, which costs
 /// ten times as much. `None` for every other line, of whatever kind.
 fn plain_result(line: &[u8]) -> Option<Message<'_>> {
-    // What it begins with tells nearly all other lines, before any of it is looked through.
-    let line = line.starts_with(ANSWER_BEGIN.as_bytes()).then(|| utf8(line).ok())??;
-    let Parts { id, value, .. } = plain_parts_of(line)?;
+    let Parts { id, value, .. } = plain_parts(utf8(line.strip_prefix(ANSWER_BEGIN)?).ok()?)?;
     Some(Message::Answer { id: Some(id), outcome: Outcome::Result(value.into()) })
 }
 
@@ -175,7 +173,8 @@ fn plain_result(line: &[u8]) -> Option<Message<'_>> {
 /// one.
 pub fn owned_result(line: Vec<u8>) -> Result<(String, Part), Vec<u8>> {
     let line = String::from_utf8(line).map_err(FromUtf8Error::into_bytes)?;
-    let Some(Parts { id, value, is_plain }) = plain_parts_of(&line) else { return Err(line.into_bytes()) };
+    let parts = line.as_bytes().starts_with(ANSWER_BEGIN).then(|| plain_parts(&line[ANSWER_BEGIN.len()..]));
+    let Some(Parts { id, value, is_plain }) = parts.flatten() else { return Err(line.into_bytes()) };
     let (id, at) = (id.to_owned(), Part::borrowed(&line, value));
     Ok((id, Part::of(if is_plain { line } else { one_line(line) }, at)))
 }
@@ -188,10 +187,10 @@ struct Parts<'a> {
     is_plain: bool,
 }
 
-const ANSWER_BEGIN: &str = r#"{"jsonrpc":"2.0","id":"#;
+const ANSWER_BEGIN: &[u8] = br#"{"jsonrpc":"2.0","id":"#;
 
-fn plain_parts_of(line: &str) -> Option<Parts<'_>> {
-    let rest = line.strip_prefix(ANSWER_BEGIN)?;
+/// The rest of an answer that begins like this.
+fn plain_parts(rest: &str) -> Option<Parts<'_>> {
     let (id, rest) = rest.split_at(rest.bytes().position(|byte| !byte.is_ascii_digit())?);
     let value = rest.strip_prefix(r#","result":"#)?.strip_suffix("}")?;
     // A comma after the value would begin another member; only inside brackets or quotes it is a part of it, and then

@@ -4,7 +4,7 @@
 
 use std::fmt;
 use std::ops::{Deref, Range};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// From here on a text is handed over in the memory it is in.
 pub const LARGE_BYTES: usize = 1 << 20;
@@ -32,29 +32,63 @@ const SPARES_MAX: usize = 2;
 /// Memory of a longer one is given back.
 const SPARE_BYTES_MAX: usize = 128 << 20;
 
-static SPARES: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
+/// Memory of large texts that are gone.
+#[derive(Debug)]
+struct Spares {
+    memory: Vec<Vec<u8>>,
+    /// Large texts come one after the other. Of one among small ones nothing is kept.
+    are_wanted: bool,
+}
+
+static SPARES: Mutex<Spares> = Mutex::new(Spares { memory: Vec::new(), are_wanted: false });
+
+fn spares() -> MutexGuard<'static, Spares> {
+    // What a panic leaves is whole: each change is a single step.
+    SPARES.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Says, where texts are cut from a stream, whether the last one was large; only where that has changed.
+pub fn expect_large(is_large: bool) {
+    spares().expect_large(is_large);
+}
 
 /// For a text that turns out to be large: memory that is there already, if any is, with what is known of the text in it.
 pub fn roomier(begun: Vec<u8>) -> Vec<u8> {
-    let spare = SPARES.lock().unwrap_or_else(PoisonError::into_inner).pop();
-    match spare {
-        Some(mut spare) if spare.capacity() > begun.capacity() => {
-            spare.extend_from_slice(&begun);
-            spare
+    spares().roomier(begun)
+}
+
+impl Spares {
+    fn expect_large(&mut self, is_large: bool) {
+        self.are_wanted = is_large;
+        if !is_large {
+            self.memory = Vec::new();
         }
-        _ => begun,
+    }
+
+    fn roomier(&mut self, begun: Vec<u8>) -> Vec<u8> {
+        match self.memory.pop() {
+            Some(mut spare) if spare.capacity() > begun.capacity() => {
+                spare.extend_from_slice(&begun);
+                spare
+            }
+            _ => begun,
+        }
+    }
+
+    fn keep(&mut self, mut memory: Vec<u8>) {
+        let is_fit = (LARGE_BYTES..=SPARE_BYTES_MAX).contains(&memory.capacity());
+        if is_fit && self.are_wanted && self.memory.len() < SPARES_MAX {
+            memory.clear();
+            self.memory.push(memory);
+        }
     }
 }
 
 impl Drop for Text {
     fn drop(&mut self) {
-        let mut memory = std::mem::take(&mut self.0).into_bytes();
-        if (LARGE_BYTES..=SPARE_BYTES_MAX).contains(&memory.capacity()) {
-            memory.clear();
-            let mut spares = SPARES.lock().unwrap_or_else(PoisonError::into_inner);
-            if spares.len() < SPARES_MAX {
-                spares.push(memory);
-            }
+        let memory = std::mem::take(&mut self.0).into_bytes();
+        if memory.capacity() >= LARGE_BYTES {
+            spares().keep(memory);
         }
     }
 }
@@ -113,14 +147,20 @@ mod tests {
     }
 
     #[test]
-    fn the_memory_of_two_texts_is_kept_for_the_next() {
-        let of = |bytes: usize| Part::of("x".repeat(bytes), 0..bytes);
-        drop([of(LARGE_BYTES), of(3 * LARGE_BYTES), of(2 * LARGE_BYTES), of(LARGE_BYTES - 1)]);
-        assert!(SPARES.lock().unwrap().len() <= SPARES_MAX);
-        let rooms: Vec<usize> = (0..3).map(|_| roomier(b"begun".to_vec()).capacity()).collect();
-        assert!(rooms[..2].iter().all(|&room| room >= LARGE_BYTES) && rooms[2] < LARGE_BYTES, "{rooms:?}");
-        assert_eq!(roomier(b"begun".to_vec()), b"begun");
-        drop(of(SPARE_BYTES_MAX + 1));
-        assert!(SPARES.lock().unwrap().is_empty());
+    fn the_memory_of_two_texts_is_kept_for_the_next_as_long_as_large_ones_come() {
+        let mut spares = Spares { memory: Vec::new(), are_wanted: false };
+        spares.keep(Vec::with_capacity(LARGE_BYTES));
+        assert!(spares.memory.is_empty(), "nobody expects another one");
+        spares.expect_large(true);
+        for bytes in [LARGE_BYTES - 1, SPARE_BYTES_MAX + 1, LARGE_BYTES, 2 * LARGE_BYTES, 3 * LARGE_BYTES] {
+            spares.keep(Vec::with_capacity(bytes));
+        }
+        let rooms: Vec<usize> = (0..3).map(|_| spares.roomier(b"begun".to_vec()).capacity()).collect();
+        assert_eq!(rooms, [2 * LARGE_BYTES, LARGE_BYTES, 5]);
+        spares.keep(Vec::with_capacity(LARGE_BYTES));
+        assert_eq!(spares.roomier(b"begun".to_vec()), b"begun");
+        spares.keep(Vec::with_capacity(LARGE_BYTES));
+        spares.expect_large(false);
+        assert!(spares.memory.is_empty());
     }
 }

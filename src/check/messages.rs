@@ -16,12 +16,19 @@ fn found(mark: Mark, detail: impl Into<String>) -> Checked {
 /// It runs and answers a request.
 pub(super) fn start(bench: &mut Bench<'_>) -> Checked {
     let (exchange, _) = bench.before_a_request(b"")?;
+    if let Some(refusal) = &bench.session()?.refusal {
+        return found(Mark::Fail, refusal.clone());
+    }
     exchange.fault().map_or_else(|| found(Mark::Pass, "it answers"), Ok)
 }
 
 /// What it announced.
 pub(super) fn ready(bench: &mut Bench<'_>) -> Checked {
-    match &bench.session()?.ready {
+    let session = bench.session()?;
+    if let Some(misfit) = &session.misfit {
+        return found(Mark::Fail, misfit.clone());
+    }
+    match &session.ready {
         None => found(Mark::Skip, "it announces nothing: one request at a time, no notifications"),
         Some(ready) => found(
             Mark::Pass,

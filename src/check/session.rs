@@ -55,6 +55,10 @@ pub(super) struct Session {
     /// Everything that was understood and not yet looked at.
     pub(super) answers: Vec<Answer>,
     pub(super) ready: Option<ReadyParams>,
+    /// Why its `ready` could not be understood.
+    pub(super) misfit: Option<String>,
+    /// Why it says that it cannot work (`failed`).
+    pub(super) refusal: Option<String>,
     /// Lines that are no messages: how many, and the first.
     pub(super) stray: (usize, String),
     pub(super) last_words: Vec<u8>,
@@ -83,6 +87,8 @@ impl Session {
             decoder: LineDecoder::new(LINE_BYTES_MAX),
             answers: Vec::new(),
             ready: None,
+            misfit: None,
+            refusal: None,
             stray: (0, String::new()),
             last_words: Vec::new(),
             status: None,
@@ -220,7 +226,14 @@ impl Session {
                 encode::error(&mut self.outgoing, id.get(), METHOD_NOT_FOUND, "this is a check");
             }
             Message::Notification { method, params } if method == "ready" && self.ready.is_none() => {
-                self.ready = serde_json::from_str(params.map_or("{}", |params| params.get())).ok();
+                match serde_json::from_str(params.map_or("{}", |params| params.get())) {
+                    Ok(ready) => self.ready = Some(ready),
+                    Err(error) => self.misfit = Some(format!("`ready` cannot be understood: {error}")),
+                }
+            }
+            Message::Notification { method, params } if method == "failed" => {
+                let why = params.map_or("no reason", |params| params.get());
+                self.refusal = Some(format!("it says that it cannot work (`failed`): {why}"));
             }
             Message::Notification { .. } => {}
         }

@@ -4,7 +4,7 @@ use super::detect::is_blank;
 use super::json;
 use super::model::Call;
 use super::reader::{End, Reader, Span, Step};
-use crate::part::LARGE_BYTES;
+use crate::part::{LARGE_BYTES, expect_large};
 use std::ops::Range;
 
 impl Reader {
@@ -45,7 +45,11 @@ impl Reader {
         if is_blank_line(bytes) {
             return Step::Again;
         }
-        if bytes.len() >= LARGE_BYTES {
+        if self.was_large != (bytes.len() >= LARGE_BYTES) {
+            self.was_large = !self.was_large;
+            expect_large(self.was_large);
+        }
+        if self.was_large {
             let (bytes, start) = self.buffer.part_with(range);
             return match json::parse_large(bytes, start) {
                 Ok(parsed) => self.job(parsed.id, parsed.call, parsed.options),

@@ -57,6 +57,8 @@ pub struct Reader {
     pub(super) end: Option<End>,
     /// The rest of this line or element was already judged: it is only looked for its end.
     pub(super) skipping: bool,
+    /// The line of JSON before was a large one.
+    pub(super) was_large: bool,
     mark_checked: bool,
     /// Length at which the start of the list was last looked at in vain.
     guessed_at: usize,
@@ -90,6 +92,7 @@ impl Reader {
             scanner: Scanner::new(),
             end: None,
             skipping: false,
+            was_large: false,
             mark_checked: format == InputFormat::Null,
             guessed_at: 0,
             line: 1,

@@ -1,6 +1,6 @@
 //! Line framing: cuts a stream of bytes into lines, whatever pieces it comes in.
 
-use crate::part::{LARGE_BYTES, roomier};
+use crate::part::{LARGE_BYTES, expect_large, roomier};
 
 /// Cuts a stream into lines. A line that lies whole in one piece is borrowed from it; only a cut one is copied.
 #[derive(Debug, Clone)]
@@ -8,6 +8,8 @@ pub struct LineDecoder {
     /// The beginning of a line whose end has not come yet; or, when `spent`, the line handed out last.
     tail: Vec<u8>,
     spent: bool,
+    /// The line before was a large one.
+    was_large: bool,
     line_bytes_max: usize,
 }
 
@@ -24,7 +26,7 @@ const EXCERPT_BYTES: usize = 200;
 impl LineDecoder {
     /// A decoder for lines of at most `line_bytes_max` bytes, their end not counted.
     pub fn new(line_bytes_max: usize) -> Self {
-        LineDecoder { tail: Vec::new(), spent: false, line_bytes_max }
+        LineDecoder { tail: Vec::new(), spent: false, was_large: false, line_bytes_max }
     }
 
     /// Takes the next whole line off the front of `input`, without its `\n` (and a `\r` before it).
@@ -47,6 +49,10 @@ impl LineDecoder {
         if self.tail.len() + end > self.line_bytes_max {
             self.tail.extend_from_slice(&bytes[..end.min(EXCERPT_BYTES)]);
             return Some(Err(too_long(&self.tail)));
+        }
+        if self.was_large != (self.tail.len() >= LARGE_BYTES) {
+            self.was_large = !self.was_large;
+            expect_large(self.was_large);
         }
         if self.tail.is_empty() {
             return Some(Ok(without_carriage_return(&bytes[..end])));

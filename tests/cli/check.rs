@@ -63,6 +63,21 @@ fn ten_lines_are_found_to_stumble_over_garbage_only() {
     }
 }
 
+#[test]
+fn what_makes_a_run_give_up_or_is_not_understood_is_found() {
+    let begin = "import json, sys\n";
+    let answer = "for line in sys.stdin: print(json.dumps({'id': json.loads(line)['id'], 'result': 1}), flush=True)\n";
+    let directory = TempDir::new("check-first-words");
+    for (first, check_name) in [
+        (r#"{"method":"failed","params":{"message":"no GPU here"}}"#, "start"),
+        (r#"{"method":"ready","params":{"concurrency":"lots"}}"#, "ready"),
+    ] {
+        let worker = directory.file("worker.py", format!("{begin}print('{first}', flush=True)\n{answer}"));
+        let done = check("8s", &["python3", worker.to_str().unwrap()]).expect_code(1);
+        assert!(those(&done, "fail").iter().any(|name| name == check_name), "{}", done.text());
+    }
+}
+
 /// A worker that does nearly everything wrong and still answers.
 const ROGUE: &str = r#"
 import json, signal, sys, time

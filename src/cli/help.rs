@@ -50,7 +50,7 @@ Durations are 500ms, 30s, 5m, 1h30m (a plain number is seconds), sizes 64k, 10MB
 
 Environment:
   Every option can be set as SPV_<OPTION>, e.g. SPV_WORKERS=4 or SPV_FAIL_FAST=1; the command line wins.
-  Commands and workers see SPV_JOB_ID, SPV_WORKER_ID and SPV_ATTEMPT.
+  Commands see SPV_JOB_ID, SPV_WORKER_ID and SPV_ATTEMPT, workers SPV_WORKER_ID.
 
 Exit codes:
   0   every job ended ok

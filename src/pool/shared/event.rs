@@ -52,7 +52,7 @@ impl Shared {
         let Some(event) = self.events.get_mut(name) else { return };
         let at = event.waiters.iter().position(|waiter| waiter.ticket == ticket);
         if let Some(waiter) = at.and_then(|at| event.waiters.remove(at)) {
-            self.engaged.remove(&(waiter.party, Kind::Event, name.into()));
+            self.disengage(waiter.party, Kind::Event, name);
             self.answer(waiter.party, &waiter.id, json!({"set": false}));
         }
     }

@@ -31,7 +31,7 @@ impl Shared {
         if lock.holder.is_none() {
             lock.holder = Some(asked.party);
             let orphaned = std::mem::take(&mut lock.orphaned);
-            self.engaged.insert((asked.party, Kind::Lock, name.into()));
+            self.engage(asked.party, Kind::Lock, name);
             self.answer(asked.party, asked.id, acquired(orphaned));
         } else if params.is_impatient() {
             self.answer(asked.party, asked.id, timed_out_acquiring());
@@ -65,7 +65,9 @@ impl Shared {
     /// The lock that a party waits for without a limit in time.
     fn waits_for(&self, party: Party) -> Option<&str> {
         let range = self.engaged.range((party, Kind::Lock, Box::default())..);
-        let names = range.take_while(|(other, kind, _)| *other == party && *kind == Kind::Lock).map(|(.., name)| name);
+        let names = range
+            .take_while(|((other, kind, _), _)| *other == party && *kind == Kind::Lock)
+            .map(|((.., name), _)| name);
         names.map(AsRef::as_ref).find(|name| {
             self.locks.get(*name).is_some_and(|lock| {
                 lock.waiters
@@ -80,7 +82,7 @@ impl Shared {
         if self.locks.get(name).and_then(|lock| lock.holder) != Some(asked.party) {
             return Err((NOT_HELD, format!("lock {name:?} is not held by the one who releases it")));
         }
-        self.engaged.remove(&(asked.party, Kind::Lock, name.into()));
+        self.disengage(asked.party, Kind::Lock, name);
         self.answer(asked.party, asked.id, json!({}));
         self.lock_free(name, false);
         Ok(())
@@ -100,7 +102,7 @@ impl Shared {
                     lock.holder = Some(waiter.party);
                     let orphaned = std::mem::take(&mut lock.orphaned);
                     self.answer_waiter(&waiter, Kind::Lock, name, acquired(orphaned));
-                    self.engaged.insert((waiter.party, Kind::Lock, name.into()));
+                    self.engage(waiter.party, Kind::Lock, name);
                     return;
                 }
                 // It may need others too; while it does not have them, those behind it need not wait.
@@ -141,7 +143,7 @@ impl Shared {
             lock.holder = Some(party);
             lock.orphaned = false;
             lock.waiters.retain(|claim| !matches!(claim, Claim::Job { number: other, .. } if *other == number));
-            self.engaged.insert((party, Kind::Lock, name.clone()));
+            self.engage(party, Kind::Lock, name);
         }
         true
     }
@@ -151,8 +153,8 @@ impl Shared {
         for name in names {
             if let Some(lock) = self.locks.get_mut(name).filter(|lock| lock.holder == Some(Party::Waiting(number))) {
                 lock.holder = Some(party);
-                self.engaged.remove(&(Party::Waiting(number), Kind::Lock, name.clone()));
-                self.engaged.insert((party, Kind::Lock, name.clone()));
+                self.disengage(Party::Waiting(number), Kind::Lock, name);
+                self.engage(party, Kind::Lock, name);
             }
         }
     }
@@ -171,7 +173,7 @@ impl Shared {
         let Some(lock) = self.locks.get_mut(name) else { return };
         let at = lock.waiters.iter().position(|claim| matches!(claim, Claim::Request(w) if w.ticket == ticket));
         if let Some(Claim::Request(waiter)) = at.and_then(|at| lock.waiters.remove(at)) {
-            self.engaged.remove(&(waiter.party, Kind::Lock, name.into()));
+            self.disengage(waiter.party, Kind::Lock, name);
             self.answer(waiter.party, &waiter.id, timed_out_acquiring());
         }
     }

@@ -17,6 +17,7 @@ mod value;
 use crate::ids::{Generation, WorkerId};
 use params::Params;
 use serde_json::json;
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
@@ -107,8 +108,9 @@ pub(super) struct Shared {
     bytes: usize,
     /// Waits by ticket.
     waits: BTreeMap<Ticket, (Kind, Box<str>)>,
-    /// Parties that hold or wait for something, with the names, so that their end costs no search.
-    engaged: BTreeSet<(Party, Kind, Box<str>)>,
+    /// Parties that hold or wait for something, with the names, so that their end costs no search; and how often, since a
+    /// job may have many threads.
+    engaged: BTreeMap<(Party, Kind, Box<str>), u32>,
     /// In whom a guest runs: while it waits, that one waits too.
     within: BTreeMap<u64, Party>,
     next_ticket: Ticket,
@@ -185,7 +187,7 @@ impl Shared {
         let parties: BTreeSet<Party> = self
             .engaged
             .range(first..)
-            .map(|(party, ..)| *party)
+            .map(|((party, ..), _)| *party)
             .take_while(|party| party.is_in(worker, generation))
             .collect();
         for party in parties {
@@ -220,8 +222,8 @@ impl Shared {
         let engagements: Vec<(Kind, Box<str>)> = self
             .engaged
             .range((party, Kind::Lock, Box::default())..)
-            .take_while(|(other, ..)| *other == party)
-            .map(|(_, kind, name)| (*kind, name.clone()))
+            .take_while(|((other, ..), _)| *other == party)
+            .map(|((_, kind, name), _)| (*kind, name.clone()))
             .collect();
         for (kind, name) in engagements {
             self.engaged.remove(&(party, kind, name.clone()));
@@ -248,9 +250,24 @@ impl Shared {
     /// Somebody waits no longer.
     fn end_wait(&mut self, waiter: &Waiter, kind: Kind, name: &str) {
         self.waits.remove(&waiter.ticket);
-        self.engaged.remove(&(waiter.party, kind, name.into()));
+        self.disengage(waiter.party, kind, name);
         if waiter.has_timeout {
             self.effects.push_back(Effect::WaitEnded(waiter.ticket));
+        }
+    }
+
+    /// A party holds or waits for something once more.
+    fn engage(&mut self, party: Party, kind: Kind, name: &str) {
+        *self.engaged.entry((party, kind, name.into())).or_default() += 1;
+    }
+
+    /// Once less. Of a party that has ended nothing is noted any more.
+    fn disengage(&mut self, party: Party, kind: Kind, name: &str) {
+        if let Entry::Occupied(mut times) = self.engaged.entry((party, kind, name.into())) {
+            *times.get_mut() -= 1;
+            if *times.get() == 0 {
+                times.remove();
+            }
         }
     }
 
@@ -259,7 +276,7 @@ impl Shared {
         let ticket = self.next_ticket;
         self.next_ticket += 1;
         self.waits.insert(ticket, (kind, params.name.as_ref().into()));
-        self.engaged.insert((asked.party, kind, params.name.as_ref().into()));
+        self.engage(asked.party, kind, params.name.as_ref());
         if let Some(span) = params.timeout() {
             self.effects.push_back(Effect::Wait(ticket, span));
         }

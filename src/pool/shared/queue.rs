@@ -77,7 +77,7 @@ impl Shared {
     pub(super) fn queue_timed_out(&mut self, name: &str, ticket: Ticket) {
         let gone = self.queue_remove(name, |waiter| waiter.ticket == ticket);
         for (waiter, kind) in gone {
-            self.engaged.remove(&(waiter.party, kind, name.into()));
+            self.disengage(waiter.party, kind, name);
             self.answer(waiter.party, &waiter.id, json!({"ok": false}));
         }
     }

@@ -25,7 +25,7 @@ impl Shared {
         if semaphore.free > 0 {
             semaphore.free -= 1;
             semaphore.holders.push(asked.party);
-            self.engaged.insert((asked.party, Kind::Semaphore, name.into()));
+            self.engage(asked.party, Kind::Semaphore, name);
             self.answer(asked.party, asked.id, acquired(false));
         } else if params.is_impatient() {
             self.answer(asked.party, asked.id, timed_out_acquiring());
@@ -41,15 +41,12 @@ impl Shared {
         let semaphore = self.semaphores.get_mut(name);
         let held = semaphore.and_then(|semaphore| {
             let at = semaphore.holders.iter().position(|holder| *holder == asked.party)?;
-            semaphore.holders.swap_remove(at);
-            Some(semaphore.holders.contains(&asked.party))
+            Some(semaphore.holders.swap_remove(at))
         });
-        let Some(holds_more) = held else {
+        let Some(holder) = held else {
             return Err((NOT_HELD, format!("semaphore {name:?} is not held by the one who releases it")));
         };
-        if !holds_more {
-            self.engaged.remove(&(asked.party, Kind::Semaphore, name.into()));
-        }
+        self.disengage(holder, Kind::Semaphore, name);
         self.answer(asked.party, asked.id, json!({}));
         self.semaphore_free(name);
         Ok(())
@@ -63,7 +60,7 @@ impl Shared {
             Some(waiter) => {
                 semaphore.holders.push(waiter.party);
                 self.answer_waiter(&waiter, Kind::Semaphore, name, acquired(false));
-                self.engaged.insert((waiter.party, Kind::Semaphore, name.into()));
+                self.engage(waiter.party, Kind::Semaphore, name);
             }
         }
     }
@@ -72,9 +69,7 @@ impl Shared {
         let Some(semaphore) = self.semaphores.get_mut(name) else { return };
         let at = semaphore.waiters.iter().position(|waiter| waiter.ticket == ticket);
         if let Some(waiter) = at.and_then(|at| semaphore.waiters.remove(at)) {
-            if !semaphore.holders.contains(&waiter.party) {
-                self.engaged.remove(&(waiter.party, Kind::Semaphore, name.into()));
-            }
+            self.disengage(waiter.party, Kind::Semaphore, name);
             self.answer(waiter.party, &waiter.id, timed_out_acquiring());
         }
     }

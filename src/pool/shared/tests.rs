@@ -179,3 +179,28 @@ fn limits_are_told() {
     assert_eq!(t.ask('A', "2", "lock.acquire", json!({"name": ""})), ["A2!-32602"]);
     assert_eq!(t.ask('A', "3", "lock.acquire", json!([])), ["A3!-32602"]);
 }
+
+#[test]
+fn of_many_waits_of_one_party_none_outlives_it() {
+    let mut t = Table::new();
+    let q = |item: i32| json!({"name": "q", "item": item});
+    for id in ["1", "2"] {
+        assert!(t.ask('A', id, "queue.get", json!({"name": "q"})).is_empty());
+    }
+    assert_eq!(t.ask('B', "1", "queue.put", q(1)), [r#"A1={"item":1,"ok":true}"#, r#"B1={"ok":true}"#]);
+    assert!(t.dies('A').is_empty());
+    assert_eq!(t.ask('B', "2", "queue.put", q(2)), [r#"B2={"ok":true}"#], "nobody is there to take it");
+    assert_eq!(t.ask('B', "3", "queue.get", json!({"name": "q"})), [r#"B3={"item":2,"ok":true}"#]);
+
+    let s = || json!({"name": "s", "value": 1});
+    t.ask('B', "4", "semaphore.acquire", s());
+    for id in ["3", "4"] {
+        assert!(t.ask('C', id, "semaphore.acquire", s()).is_empty());
+    }
+    assert_eq!(t.ask('B', "5", "semaphore.release", s()), ["B5={}".to_owned(), format!("C3={GOT}")]);
+    assert_eq!(t.ask('C', "5", "semaphore.release", s()), ["C5={}".to_owned(), format!("C4={GOT}")]);
+    assert!(t.ask('B', "6", "semaphore.acquire", s()).is_empty());
+    assert_eq!(t.dies('C'), [format!("B6={GOT}")]);
+    assert!(t.dies('B').is_empty());
+    assert!(t.shared.engaged.is_empty() && t.shared.waits.is_empty());
+}

@@ -59,6 +59,8 @@ def killed_over_daemons(t):
 
     def guards(run):
         everybody(run)
+        # A job that its worker has not begun would run again, which is right and no end.
+        run.until(lambda: len(run.exactly("sleep 1004")) >= 4)
         for pid in run.matching(" worker"):
             hit(pid, signal.SIGKILL)
 

@@ -221,6 +221,10 @@ class Run:
         """Those whose command line has all these words."""
         return [pid for pid in self.alive() if all(word in command_of(pid) for word in words)]
 
+    def exactly(self, command):
+        """Those whose command line is this one: not the shells that have it in theirs."""
+        return [pid for pid in self.alive() if command_of(pid).strip() == command]
+
     def until(self, condition, seconds=15.0):
         """Waits for something to become true. Gives what it was."""
         end = time.monotonic() + seconds

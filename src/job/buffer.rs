@@ -68,8 +68,7 @@ impl Buffer {
         }
     }
 
-    /// Called when what was taken is not looked at any more: the memory of a huge line is given back before the job
-    /// made of it becomes a request, so that there are two copies of it at any time and never three.
+    /// Called when what was taken is not looked at any more: the memory of a huge line that was copied is given back.
     pub(super) fn relieve(&mut self) {
         let was_taken = self.start > 0;
         if was_taken && self.bytes.capacity() > KEPT_BYTES_MAX && self.len() <= self.bytes.capacity() / 4 {

@@ -10,7 +10,7 @@ use crate::config::InputFormat;
 use crate::ids::JobId;
 
 /// Longest line of a job list unless `--max-line` says otherwise. Far above what a command can be (2 MiB on Linux) and enough
-/// for a document of 100 MB as a function's parameter; the line and the job, then the job and the request, take twice this.
+/// for a document of 100 MB as a function's parameter, which stays in the memory of its line.
 pub const LINE_BYTES_MAX_DEFAULT: usize = 128 << 20;
 
 /// How much of a bad line is shown.

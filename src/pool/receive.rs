@@ -138,7 +138,14 @@ impl Pool {
     fn receive_notification(&mut self, id: WorkerId, method: &str, params: Option<&RawValue>) -> bool {
         let params = params.map_or("{}", RawValue::get);
         match method {
-            "ready" => self.ready(id, serde_json::from_str(params).unwrap_or_default()),
+            "ready" => {
+                let told = serde_json::from_str(params);
+                if let Err(error) = &told {
+                    let message = format!("its `ready` cannot be understood, so nothing in it counts: {error}");
+                    self.notice(Notice::Log { worker: id, level: "warning".into(), message });
+                }
+                self.ready(id, told.unwrap_or_default());
+            }
             "failed" => {
                 let failure: StartFailure = serde_json::from_str(params).unwrap_or_default();
                 self.start_refused(id, &failure);

@@ -142,6 +142,15 @@ fn what_a_worker_never_read_goes_to_another_when_it_closes_its_input() {
 }
 
 #[test]
+fn first_words_that_make_no_sense_are_told() {
+    let mut t = Script::new(|_| {});
+    t.reads(&["a1", "a2"]);
+    t.worker(1).starts().says(r#"{"method":"ready","params":{"concurrency":"lots","prefetch":true}}"#).gets(&["a1"]);
+    t.was_told("its `ready` cannot be understood");
+    t.worker(1).answers("a1").gets(&["a2"]);
+}
+
+#[test]
 fn an_error_of_any_shape_becomes_one_with_a_message() {
     for (error, expected) in [
         (r#""just text""#, r#"{"message":"just text"}"#),

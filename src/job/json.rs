@@ -7,7 +7,7 @@ use super::members::{Member, Members, mask};
 use super::model::{Argument, Call, Command, FunctionCall, JobOptions, UserId};
 use super::plain::{PlainCall, plain_call};
 use super::units;
-use crate::json::{Json, plain_value, utf8};
+use crate::json::{Json, one_line, plain_value, utf8};
 use crate::part::{LARGE_BYTES, Part};
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
@@ -219,14 +219,6 @@ fn parameters(raw: Option<&str>) -> Result<Cow<'_, str>, Wrong<'_>> {
         None => Ok("[]".into()),
         Some((raw, b'[' | b'{')) => Ok(one_line(raw)),
         Some((raw, _)) => Err(Wrong::member(raw, Member::Params, "an array or an object")),
-    }
-}
-
-/// The same value without line ends, because a request is one line. They can only stand between tokens.
-fn one_line(raw: &str) -> Cow<'_, str> {
-    match memchr::memchr2(b'\n', b'\r', raw.as_bytes()) {
-        None => raw.into(),
-        Some(_) => raw.replace(['\n', '\r'], " ").into(),
     }
 }
 

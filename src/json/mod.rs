@@ -1,6 +1,7 @@
 //! JSON text that is passed on as the bytes it is. Owns [`Json`], the proof that a text is one value, and the quick look
 //! that finds out so for the small plain values which most calls and results are; builds no values.
 
+mod one_line;
 mod string;
 
 use crate::part::Part;
@@ -12,6 +13,8 @@ use std::ops::Deref;
 use std::str::Utf8Error;
 use string::PLAIN;
 
+pub(crate) use one_line::one_line;
+pub use one_line::push_one_line;
 pub use string::{push_bytes, push_hex, push_string};
 
 /// The text of one JSON value. Up to 24 bytes of it take no memory of their own: most results are as short.
@@ -70,7 +73,7 @@ impl Json {
         match self.0 {
             Text::Large(part) => *part,
             Text::Short(text) => {
-                let text = one_line(text.into_string());
+                let text = one_line(text.into_string()).into_owned();
                 let at = 0..text.len();
                 Part::of(text, at)
             }
@@ -85,18 +88,6 @@ impl PartialEq for Json {
 }
 
 impl Eq for Json {}
-
-/// The same JSON without line ends, which can only stand between tokens.
-pub(crate) fn one_line(json: String) -> String {
-    match memchr::memchr2(b'\n', b'\r', json.as_bytes()) {
-        None => json,
-        Some(_) => {
-            let mut bytes = json.into_bytes();
-            bytes.iter_mut().filter(|byte| matches!(byte, b'\n' | b'\r')).for_each(|byte| *byte = b' ');
-            String::from_utf8(bytes).expect("one character of ASCII became another")
-        }
-    }
-}
 
 impl Deref for Json {
     type Target = str;

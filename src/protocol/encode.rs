@@ -1,6 +1,6 @@
 //! Writing what is sent to a worker: whole lines, appended to a buffer.
 
-pub use crate::json::{push_bytes as bytes, push_string as string};
+pub use crate::json::{push_bytes as bytes, push_one_line as one_line, push_string as string};
 
 /// Appends a request whose parameters are JSON text without a line end.
 pub fn request(out: &mut Vec<u8>, id: u64, method: &str, params: &str) {
@@ -43,19 +43,6 @@ pub fn error(out: &mut Vec<u8>, id: &str, code: i64, message: &str) {
     out.extend_from_slice(format!(r#","error":{{"code":{code},"message":"#).as_bytes());
     string(out, message);
     out.extend_from_slice(b"}}\n");
-}
-
-/// Appends JSON text, with line ends (which JSON allows between tokens only) made spaces.
-pub fn one_line(out: &mut Vec<u8>, json: &str) {
-    let from = out.len();
-    out.extend_from_slice(json.as_bytes());
-    if memchr::memchr2(b'\n', b'\r', &out[from..]).is_some() {
-        for byte in &mut out[from..] {
-            if matches!(byte, b'\n' | b'\r') {
-                *byte = b' ';
-            }
-        }
-    }
 }
 
 /// Appends a number in decimal.

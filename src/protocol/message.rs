@@ -176,7 +176,7 @@ pub fn owned_result(line: Vec<u8>) -> Result<(String, Part), Vec<u8>> {
     let parts = line.as_bytes().starts_with(ANSWER_BEGIN).then(|| plain_parts(&line[ANSWER_BEGIN.len()..]));
     let Some(Parts { id, value, is_plain }) = parts.flatten() else { return Err(line.into_bytes()) };
     let (id, at) = (id.to_owned(), Part::borrowed(&line, value));
-    Ok((id, Part::of(if is_plain { line } else { one_line(line) }, at)))
+    Ok((id, Part::of(if is_plain { line } else { one_line(line).into_owned() }, at)))
 }
 
 /// What such an answer holds.

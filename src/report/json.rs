@@ -4,7 +4,7 @@
 use super::sink::Sink;
 use crate::ids::WorkerId;
 use crate::job::UserId;
-use crate::json::{Json, push_bytes, push_hex};
+use crate::json::{Json, push_bytes, push_hex, push_one_line};
 use crate::record::{Printed, Record};
 use crate::time::Wall;
 use std::time::Duration;
@@ -136,28 +136,14 @@ fn push_head(record: &Record, out: &mut Vec<u8>) {
 pub fn push_id(id: &UserId, out: &mut Vec<u8>) {
     match id {
         UserId::Number(number) => push_number(b"", *number, out),
-        UserId::Json(text) => push_one_line(text.as_bytes(), out),
+        UserId::Json(text) => push_one_line(out, text),
     }
 }
 
 fn push_raw(name: &[u8], value: Option<&Json>, out: &mut Vec<u8>) {
     if let Some(value) = value {
         out.extend_from_slice(name);
-        push_one_line(value.get().as_bytes(), out);
-    }
-}
-
-/// Valid JSON has line ends only between its tokens, where a space means the same. Values from workers have
-/// none; those from a list that is one array may.
-fn push_one_line(json: &[u8], out: &mut Vec<u8>) {
-    let start = out.len();
-    out.extend_from_slice(json);
-    make_one_line(&mut out[start..]);
-}
-
-fn make_one_line(json: &mut [u8]) {
-    if memchr::memchr2(b'\n', b'\r', json).is_some() {
-        json.iter_mut().filter(|byte| matches!(byte, b'\n' | b'\r')).for_each(|byte| *byte = b' ');
+        push_one_line(out, value);
     }
 }
 

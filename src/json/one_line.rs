@@ -1,0 +1,49 @@
+//! The same JSON on one line. Valid JSON has line ends only between its tokens, where a space means the same.
+
+use std::borrow::Cow;
+
+/// Appends JSON text, with line ends made spaces.
+pub fn push_one_line(out: &mut Vec<u8>, json: &str) {
+    let from = out.len();
+    out.extend_from_slice(json.as_bytes());
+    make_one_line(&mut out[from..]);
+}
+
+/// JSON text without line ends, in the memory it is in where it is somebody's own.
+pub(crate) fn one_line<'a>(json: impl Into<Cow<'a, str>>) -> Cow<'a, str> {
+    let json = json.into();
+    if !has_line_end(json.as_bytes()) {
+        return json;
+    }
+    let mut bytes = json.into_owned().into_bytes();
+    make_one_line(&mut bytes);
+    Cow::Owned(String::from_utf8(bytes).expect("one character of ASCII became another"))
+}
+
+fn has_line_end(json: &[u8]) -> bool {
+    memchr::memchr2(b'\n', b'\r', json).is_some()
+}
+
+fn make_one_line(json: &mut [u8]) {
+    if has_line_end(json) {
+        json.iter_mut().filter(|byte| matches!(byte, b'\n' | b'\r')).for_each(|byte| *byte = b' ');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn line_ends_become_spaces_and_memory_stays() {
+        for (json, line) in [("[1,2]", "[1,2]"), ("[1,\r\n2]", "[1,  2]"), ("", "")] {
+            let (mut out, text) = (b"x".to_vec(), json.to_owned());
+            push_one_line(&mut out, json);
+            assert_eq!(out, format!("x{line}").into_bytes());
+            let memory = text.as_ptr();
+            let same = one_line(text);
+            assert_eq!((&*same, same.as_ptr()), (line, memory));
+            assert_eq!(one_line(json), line);
+        }
+    }
+}

@@ -114,7 +114,6 @@ const FILE_LINES_MAX: usize = 450;
 const LONG_FILES: &[(&str, &str)] = &[
     ("tests/shims/test_python.py", "one suite over one harness"),
     ("tests/sim/deeds.rs", "what the actors do, as one table of deeds"),
-    ("src/shims/node.mjs", "one text that an interpreter is handed whole, readable by itself"),
 ];
 
 #[test]

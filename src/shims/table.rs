@@ -54,7 +54,18 @@ pub const NODE: Language = Language {
     flags: &["--input-type=module", "-e"],
     loader: include_str!("node_loader.mjs"),
     start: None,
-    shim: include_str!("node.mjs"),
+    shim: concat!(
+        include_str!("node/head.mjs"),
+        include_str!("node/channel.mjs"),
+        include_str!("node/streams.mjs"),
+        include_str!("node/values.mjs"),
+        include_str!("node/errors.mjs"),
+        include_str!("node/functions.mjs"),
+        include_str!("node/jobs.mjs"),
+        include_str!("node/messages.mjs"),
+        include_str!("node/shared.mjs"),
+        include_str!("node/main.mjs"),
+    ),
 };
 
 /// All of them.

@@ -27,7 +27,7 @@ def shim_text(language):
     table = text_of("table.rs")
     row = table[table.index('name: "%s"' % language) :]
     row = row[: row.index("};")]
-    files = [name for name in re.findall(r'include_str!\("([^"]+)"\)', row) if "/" in name or name == "node.mjs"]
+    files = [name for name in re.findall(r'include_str!\("([^"]+)"\)', row) if "/" in name]
     return "".join(text_of(name) for name in files)
 
 

@@ -1,0 +1,164 @@
+// ---- running jobs --------------------------------------------------------------------------------------------------
+
+const scope = new AsyncLocalStorage();
+let limit = 1;
+let follows = false; // some function has returned a promise
+let fileName = "";
+let queue = [];
+let head = 0; // jobs before it in `queue` are begun
+let running = 0;
+let current = null; // with M = 1, the job begun last
+let ended = false;
+let pumping = false;
+const open = new Map(); // id -> job that has begun and was not answered yet
+
+const job = () => {
+  const task = limit === 1 ? current : scope.getStore();
+  return task && !task.done ? task : null;
+};
+const jobId = () => job()?.id ?? null;
+
+// Where supervisor keeps a journal (--output), whoever comes after it wants to know which calls had begun when it was killed:
+// SPV_MARKS=FD:PLACE names a file and the place of eight bytes of ours, one more than the id of the call begun last.
+let mark = null;
+
+function openMarks() {
+  const told = process.env.SPV_MARKS;
+  delete process.env.SPV_MARKS;
+  if (told === undefined) return null;
+  const [fd, place] = told.split(":").map(Number);
+  const bytes = Buffer.alloc(8);
+  return (id) => {
+    if (!Number.isSafeInteger(id)) return;
+    bytes.writeBigUInt64LE(BigInt(id) + 1n);
+    fs.writeSync(fd, bytes, 0, 8, place);
+  };
+}
+
+function pump() {
+  if (pumping) return;
+  pumping = true;
+  try {
+    while (head < queue.length && running < limit) {
+      const request = queue[head];
+      queue[head++] = undefined;
+      mark?.(request.id);
+      begin(request);
+    }
+  } finally {
+    pumping = false;
+  }
+  if (head === queue.length) {
+    queue = [];
+    head = 0;
+  }
+  if (ended && running === 0 && queue.length === 0) leave();
+}
+
+function begin(request) {
+  const { id, params } = request;
+  const found = known.get(request.method) ?? find(request.method);
+  if (found === undefined) return fail(id, { code: UNKNOWN_METHOD, message: unknown(request.method) });
+  let positional = params;
+  if (!Array.isArray(params)) {
+    if (params === undefined || params === null) positional = [];
+    else if (typeof params === "object") positional = [params];
+    else return fail(id, { code: BAD_PARAMS, message: "params is an array or an object" });
+  }
+  const task = { id, done: false, abort: null, unscoped: limit === 1 && found.kind === PLAIN };
+  running++;
+  open.set(id, task);
+  if (limit > 1) return scope.run(task, call, task, found, positional);
+  current = task;
+  if (task.unscoped) return call(task, found, positional);
+  scope.enterWith(task); // never left, since that costs: once the job is over, its scope only says "not the running job's"
+  call(task, found, positional);
+  if (found.kind === UNKNOWN) found.kind = PLAIN;
+  if (!follows) scope.disable();
+}
+
+function call(task, found, positional) {
+  let result;
+  try {
+    const { run } = found;
+    result = run(...positional);
+    if (result !== null && typeof result === "object" && typeof result.then === "function") {
+      found.kind = PROMISING;
+      follows = true;
+      Promise.resolve(result).then((value) => finish(task, value, true), (error) => settle(task, error, true));
+      return;
+    }
+  } catch (error) {
+    return settle(task, error, false);
+  }
+  finish(task, result, false);
+}
+
+function finish(task, value, later) {
+  if (task.done) return;
+  let line;
+  try {
+    line = answerLine(task.id, resultJson(value));
+  } catch (error) {
+    return settle(task, null, later, unfit(value, error));
+  }
+  end(task);
+  if (printed.length > 0) deliver();
+  send(line);
+  if (later) pump();
+}
+
+function settle(task, error, later, told = null) {
+  if (task.done) return;
+  end(task);
+  if (told === null && task.abort?.signal.aborted) told = { code: CANCELLED, message: "cancelled", data: { begun: true } };
+  fail(task.id, told ?? failure(error));
+  if (later) pump();
+}
+
+function end(task) {
+  task.done = true;
+  running--;
+  open.delete(task.id);
+}
+
+// Gives back a request that was not begun; whether there was one.
+function recall(id) {
+  const at = queue.findIndex((request, number) => number >= head && request.id === id);
+  if (at < 0) return false;
+  queue.splice(at, 1);
+  fail(id, { code: CANCELLED, message: "cancelled", data: { begun: false } });
+  return true;
+}
+
+function cancel(id) {
+  if (recall(id)) return;
+  const task = open.get(id);
+  if (task) {
+    task.abort ??= new AbortController();
+    task.abort.abort();
+  }
+}
+
+// An exception that nobody caught belongs to the job whose code it came from, where that can be told.
+function uncaught(error, rejected) {
+  const task = limit === 1 && isLeftBehind(rejected) ? null : job();
+  if (task !== null) return settle(task, error, true);
+  printed.push([null, "stderr", Buffer.from(`uncaught, of no running job: ${failure(error).data.traceback}\n`)]);
+  deliver();
+}
+
+// With M = 1: whether what nobody caught is certain not to be the running job's. Promises and timers that were not made in
+// its scope are not. A socket from before may serve it all the same, and it would wait for ever were it not told.
+function isLeftBehind(rejected) {
+  if (current === null || current.unscoped || scope.getStore() === current) return false;
+  return rejected || ["Timeout", "Immediate"].includes(executionAsyncResource().constructor?.name);
+}
+
+class ProcessExit extends Error {
+  constructor(code) {
+    super(`process.exit(${code ?? ""})`);
+    this.name = "ProcessExit";
+  }
+}
+

@@ -4,6 +4,9 @@
 //! `-C target-feature=+crt-static` would do the same, but cannot be asked for from here, and without `--target` it breaks
 //! the macros of our dependencies. So the linker is told, and finds static libraries where rustc names shared ones. It is
 //! tried on a small program first: where that does not work, the program is linked as usual.
+//!
+//! Builds the library that Node workers load (`src/shims/node/memory.rs`), too. Where that does not work it is left empty,
+//! and they do without.
 
 #![expect(
     clippy::disallowed_methods,
@@ -30,15 +33,25 @@ const TRIAL: &str = r#"
     }
 "#;
 
+/// The library for Node, and what it is called when it is built.
+const MEMORY: &str = "src/shims/node/memory.rs";
+const MEMORY_BUILT: &str = "node_memory.so";
+
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-changed={MEMORY}");
+    let directory = env::var_os("OUT_DIR").unwrap_or_default();
+    let directory = Path::new(&directory);
+    if !build_memory(directory) {
+        println!("cargo:warning={MEMORY} cannot be built here: short calls of Node functions will take twice as long");
+        fs::write(directory.join(MEMORY_BUILT), []).expect("OUT_DIR takes files");
+    }
     let is_gnu = variable("CARGO_CFG_TARGET_OS") == "linux" && variable("CARGO_CFG_TARGET_ENV") == "gnu";
     if !is_gnu || variable("TARGET") != variable("HOST") {
         return;
     }
-    let directory = env::var_os("OUT_DIR").unwrap_or_default();
-    let arguments = link_arguments(Path::new(&directory));
-    if place_libraries(Path::new(&directory)).is_ok() && works(Path::new(&directory), &arguments) {
+    let arguments = link_arguments(directory);
+    if place_libraries(directory).is_ok() && works(directory, &arguments) {
         arguments.iter().for_each(|argument| println!("cargo:rustc-link-arg-bins={argument}"));
     }
 }
@@ -69,16 +82,36 @@ fn place_libraries(directory: &Path) -> io::Result<()> {
 /// Whether a small program can be linked so, by the compiler and with the flags of this build, and runs.
 fn works(directory: &Path, arguments: &[String]) -> bool {
     let (source, program) = (directory.join("trial.rs"), directory.join("trial"));
+    let mut compiler = compiler();
+    compiler.args(arguments.iter().map(|argument| format!("-Clink-arg={argument}")));
+    compiler.arg("-o").arg(&program).arg(&source);
+    fs::write(&source, TRIAL).is_ok() && succeeds(&mut compiler) && succeeds(&mut Command::new(&program))
+}
+
+/// Builds the library for Node, which needs neither our standard library nor the C library's start. Whether that worked.
+fn build_memory(directory: &Path) -> bool {
+    let mut compiler = compiler();
+    compiler.args(["--edition=2024", "--crate-type=cdylib", "--crate-name=node_memory"]);
+    compiler.arg("--target").arg(variable("TARGET"));
+    compiler.args(["-Cpanic=abort", "-Copt-level=s", "-Cstrip=symbols", "-Ctarget-feature=-crt-static"]);
+    compiler.args(["-Clink-arg=-nostdlib", "-Clink-arg=-Wl,-z,noseparate-code"]);
+    compiler.arg("-o").arg(directory.join(MEMORY_BUILT)).arg(MEMORY);
+    variable("CARGO_CFG_TARGET_POINTER_WIDTH") == "64" && succeeds(&mut compiler)
+}
+
+/// The compiler of this build, with its flags and its linker.
+fn compiler() -> Command {
     let flags = variable("CARGO_ENCODED_RUSTFLAGS");
     let mut compiler = Command::new(env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
     compiler.args(flags.split('\x1f').filter(|flag| !flag.is_empty()));
     let mut named = OsString::from("linker=");
     named.push(linker());
     compiler.arg("-C").arg(named);
-    compiler.args(arguments.iter().map(|argument| format!("-Clink-arg={argument}")));
-    compiler.arg("-o").arg(&program).arg(&source);
-    let succeeds = |command: &mut Command| command.output().is_ok_and(|output| output.status.success());
-    fs::write(&source, TRIAL).is_ok() && succeeds(&mut compiler) && succeeds(&mut Command::new(&program))
+    compiler
+}
+
+fn succeeds(command: &mut Command) -> bool {
+    command.output().is_ok_and(|output| output.status.success())
 }
 
 fn linker() -> OsString {

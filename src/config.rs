@@ -138,6 +138,8 @@ pub enum Program {
         env: Vec<(OsString, OsString)>,
         /// Whether it writes down which requests it has begun (`SPV_MARKS`): our own do.
         marks_begun: bool,
+        /// A library that it can load from the file that `SPV_LIBRARY` names.
+        library: Option<&'static [u8]>,
     },
 }
 

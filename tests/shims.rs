@@ -3,29 +3,42 @@
 use std::path::Path;
 use std::process::Command;
 
-fn run(script: &str) {
+/// The library that the Node shim loads, as `build.rs` has built it.
+const LIBRARY: &str = concat!(env!("OUT_DIR"), "/node_memory.so");
+
+fn run(script: &str, arguments: &[&str]) {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/shims").join(script);
     #[expect(clippy::disallowed_methods, reason = "a test starts its own programs")]
-    let output = Command::new("python3").arg(file).output().expect("python3 is needed for the tests of the shims");
+    let output = Command::new("python3")
+        .arg(file)
+        .args(arguments)
+        .env("SHIM_LIBRARY", LIBRARY)
+        .output()
+        .expect("python3 is needed for the tests of the shims");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[test]
 fn the_python_shim() {
-    run("test_python.py");
+    run("test_python.py", &[]);
 }
 
 #[test]
-fn the_shelf_of_the_python_shim() {
-    run("test_shelf.py");
+fn the_shelves_of_the_shims() {
+    run("test_shelf.py", &[]);
 }
 
 #[test]
 fn locks_among_the_threads_of_a_job_in_the_python_shim() {
-    run("test_shared_threads.py");
+    run("test_shared_threads.py", &[]);
 }
 
 #[test]
 fn the_node_shim() {
-    run("test_node.py");
+    run("test_node.py", &[]);
+}
+
+#[test]
+fn the_node_shim_without_its_library() {
+    run("test_node.py", &["--without-library"]);
 }

@@ -127,7 +127,7 @@ fn worker(
         let default = launch.default_method.map(String::into_boxed_str);
         return Ok((
             Target::Function { default },
-            Program::Guarded { argv: launch.argv, env: launch.env, marks_begun: true },
+            Program::Guarded { argv: launch.argv, env: launch.env, marks_begun: true, library: launch.library },
             true,
         ));
     }
@@ -147,7 +147,7 @@ fn program(line: &str, option: &str) -> Result<Program, UsageError> {
         return Err(UsageError::new(format!("{option} needs a program, as in {option} 'node server.mjs'")));
     }
     let argv = argv.into_iter().map(OsString::from).collect();
-    Ok(Program::Guarded { argv, env: Vec::new(), marks_begun: false })
+    Ok(Program::Guarded { argv, env: Vec::new(), marks_begun: false, library: None })
 }
 
 /// What follows `supervisor worker`.

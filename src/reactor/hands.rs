@@ -14,9 +14,11 @@ use crate::pool::{Action, Event, SpawnFault};
 use crate::process::cgroup::{Group, Groups};
 use crate::process::{self, SpawnSpec};
 use crate::report::Hub;
+use nix::sys::memfd::{MFdFlags, memfd_create};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ffi::OsString;
-use std::io;
+use std::fs::File;
+use std::io::{self, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::PathBuf;
 
@@ -56,6 +58,8 @@ pub(super) struct Hands {
     groups: Groups,
     /// The end of file that guards wait for: the write end lives as long as this process.
     lifeline: Lifeline,
+    /// What workers can load, as a file in memory.
+    library: Option<File>,
 }
 
 /// A pipe that nobody writes to.
@@ -69,6 +73,10 @@ impl Hands {
     pub(super) fn new(hub: Hub, launch: Launch, pool: &PoolConfig) -> io::Result<Self> {
         let (read, write) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)?;
         let poller = Poller::new()?;
+        let library = match &launch.program {
+            Program::Guarded { library: Some(bytes), .. } => memory_file(bytes).ok(),
+            _ => None,
+        };
         Ok(Hands {
             hub,
             guests: Guests::open(&poller),
@@ -86,6 +94,7 @@ impl Hands {
             kernel_kills: process::kernel_kills(),
             own_program: own_program()?,
             lifeline: Lifeline { read, _write: write },
+            library,
         })
     }
 
@@ -182,6 +191,11 @@ impl Hands {
                 env.push(("SPV_MARKS".into(), format!("{fd}:{place}").into()));
             }
             env.extend(more.iter().cloned());
+            if let Some(file) = &self.library {
+                // Opened by its place in /proc: one that inherits it would have to close it again.
+                let place = format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd());
+                env.push(("SPV_LIBRARY".into(), place.into()));
+            }
         }
         inherited.extend(marks.map(|(fd, _)| fd));
         spec.inherit = &inherited;
@@ -318,4 +332,11 @@ impl Shell for Hands {
             Action::Finish(exit) => self.exit = Some(exit),
         }
     }
+}
+
+/// A file in memory with these bytes, which no other program gets.
+fn memory_file(bytes: &[u8]) -> io::Result<File> {
+    let mut file = File::from(memfd_create(c"supervisor-library", MFdFlags::MFD_CLOEXEC)?);
+    file.write_all(bytes)?;
+    Ok(file)
 }

@@ -23,6 +23,8 @@ pub struct Launch {
     pub argv: Vec<OsString>,
     /// Variables to set for it.
     pub env: Vec<(OsString, OsString)>,
+    /// A library that it can load from a file.
+    pub library: Option<&'static [u8]>,
     /// The function called by jobs that name none.
     pub default_method: Option<String>,
 }
@@ -61,7 +63,8 @@ fn launch(
             (KEPT_VARIABLE.into(), caches.map_or_else(OsString::new, |caches| kept_place(language, caches).into())),
         ],
     };
-    Ok(Launch { argv, env, default_method: function.map(str::to_owned) })
+    let library = Some(language.library).filter(|library| !library.is_empty());
+    Ok(Launch { argv, env, library, default_method: function.map(str::to_owned) })
 }
 
 /// Where a shim may be kept compiled: among the user's caches, by a hash of its text.
@@ -123,6 +126,11 @@ mod tests {
     #[test]
     fn a_spec_without_a_file_is_refused() {
         assert!(node(OsStr::new(":f"), OsStr::new("node"), 1).unwrap_err().contains("--node"));
+    }
+
+    #[test]
+    fn the_library_for_node_was_built() {
+        assert!(NODE.library.starts_with(b"\x7fELF"), "rustc could not build src/shims/node/memory.rs");
     }
 
     #[test]

@@ -17,6 +17,8 @@ pub struct Language {
     pub(super) start: Option<&'static str>,
     /// The shim.
     pub(super) shim: &'static str,
+    /// A library for what the language cannot do; empty where there is none, or it could not be built for this machine.
+    pub(super) library: &'static [u8],
 }
 
 /// Python 3.8 and newer.
@@ -44,6 +46,7 @@ pub const PYTHON: Language = Language {
         include_str!("python/locks.py"),
         include_str!("python/main.py"),
     ),
+    library: &[],
 };
 
 /// Node 18 and newer. It has no way to move a descriptor, so the shell moves the channel to 3 and 4 before it starts.
@@ -56,6 +59,7 @@ pub const NODE: Language = Language {
     start: None,
     shim: concat!(
         include_str!("node/head.mjs"),
+        include_str!("node/shelf.mjs"),
         include_str!("node/channel.mjs"),
         include_str!("node/streams.mjs"),
         include_str!("node/values.mjs"),
@@ -66,6 +70,7 @@ pub const NODE: Language = Language {
         include_str!("node/shared.mjs"),
         include_str!("node/main.mjs"),
     ),
+    library: include_bytes!(concat!(env!("OUT_DIR"), "/node_memory.so")),
 };
 
 /// All of them.

@@ -78,6 +78,12 @@ export function raising(x) { throw new TypeError("bad " + x) }
 export async function rejecting() { throw new Error("later") }
 export function leave(code) { process.exit(code) }
 export function vanish() { process.kill(process.pid, "SIGKILL") }
+import fs from "node:fs"
+export function logged(path, x) {
+  fs.appendFileSync(path, `${x}\n`)
+  if (x % 100 === 50) { console.log("last words"); process.kill(process.pid, "SIGKILL") }
+  return x
+}
 export function circle() { const a = {}; a.a = a; return a }
 export function loop() { for (;;); }
 export function nothing() {}
@@ -322,16 +328,22 @@ fn workers_killed_at_random_lose_no_job_and_double_none() {
 /// Answers leave a worker many at a time. Still each job is run once, and only those that kill their worker pay.
 #[test]
 fn a_death_among_many_quick_jobs_costs_the_one_that_ran() {
-    let dir = TempDir::new("log-of-jobs");
-    let log = dir.path().join("log");
-    let list: String = (0..2000).map(|number| format!("[{:?},{number}]\n", log.to_str().unwrap())).collect();
-    let done = run("logged", "--python", "logged", &["-w", "2", "-q"], &list).expect_code(1);
-    assert_eq!(done.statuses(), counts([("ok", 1980), ("crashed", 20)]));
-    let crashed = done.by_id().into_iter().filter(|(_, record)| record["status"] == "crashed");
-    assert!(crashed.map(|(id, _)| id.parse::<u64>().unwrap() - 1).all(|number| number % 100 == 50));
-    let mut begun: Vec<u64> = std::fs::read_to_string(log).unwrap().lines().map(|line| line.parse().unwrap()).collect();
-    begun.sort_unstable();
-    assert_eq!(begun, (0..2000).collect::<Vec<_>>());
+    for (language, words) in [("--python", Value::Null), ("--node", json!("last words\n"))] {
+        let dir = TempDir::new("log-of-jobs");
+        let log = dir.path().join("log");
+        let list: String = (0..2000).map(|number| format!("[{:?},{number}]\n", log.to_str().unwrap())).collect();
+        let done = run("logged", language, "logged", &["-w", "2", "-q"], &list).expect_code(1);
+        assert_eq!(done.statuses(), counts([("ok", 1980), ("crashed", 20)]));
+        for (id, record) in done.by_id() {
+            let ran_into_death = (id.parse::<u64>().unwrap() - 1) % 100 == 50;
+            assert_eq!(record["status"] == "crashed", ran_into_death, "{record}");
+            assert_eq!(record["stdout"], if ran_into_death { words.clone() } else { Value::Null }, "{record}");
+        }
+        let log = std::fs::read_to_string(log).unwrap();
+        let mut begun: Vec<u64> = log.lines().map(|line| line.parse().unwrap()).collect();
+        begun.sort_unstable();
+        assert_eq!(begun, (0..2000).collect::<Vec<_>>());
+    }
 }
 
 #[test]

@@ -41,15 +41,24 @@ def node_command():
     return ["/bin/sh", "-c", channel, "node", "--input-type=module", "-e", loader]
 
 
+def node_library():
+    """The library that Node's shim loads, as tests/shims.rs says where it was built."""
+    place = os.environ.get("SHIM_LIBRARY", "")
+    if not place or os.path.getsize(place) == 0:
+        raise AssertionError("SHIM_LIBRARY must name the library for Node; it is target/*/build/supervisor-*/out/node_memory.so")
+    return place
+
+
 class Worker:
     """One running shim."""
 
-    def __init__(self, command, shim, spec, concurrency, cwd):
-        env = dict(os.environ, SPV_SHIM=shim_text(shim))
+    def __init__(self, command, shim, spec, concurrency, cwd, more):
+        env = dict(os.environ, SPV_SHIM=shim_text(shim), **more)
         self.process = subprocess.Popen(
             command + [str(concurrency), spec],
             cwd=cwd,
             env=env,
+            pass_fds=[int(place.split(":")[0]) for place in [more.get("SPV_MARKS")] if place],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -172,6 +181,7 @@ class ShimTest(unittest.TestCase):
     command = None
     shim = None
     extension = None
+    variables = {}
 
     def setUp(self):
         self.dir = tempfile.mkdtemp(prefix="shim-test-")
@@ -201,7 +211,7 @@ class ShimTest(unittest.TestCase):
         return worker
 
     def open_spec(self, spec, concurrency=1):
-        worker = Worker(self.command, self.shim, spec, concurrency, self.dir)
+        worker = Worker(self.command, self.shim, spec, concurrency, self.dir, self.variables)
         self.addCleanup(worker.drop)
         return worker
 

@@ -7,13 +7,14 @@ import sys
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import ShimTest, node_command  # noqa: E402
+from harness import ShimTest, node_command, node_library  # noqa: E402
 
 
 class NodeTest(ShimTest):
     command = node_command()
     shim = "node"
     extension = ".mjs"
+    variables = {} if "--without-library" in sys.argv else {"SPV_LIBRARY": node_library()}
 
 
 class Calling(NodeTest):
@@ -389,4 +390,4 @@ class SharedState(NodeTest):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    unittest.main(argv=[one for one in sys.argv if one != "--without-library"])

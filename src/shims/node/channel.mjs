@@ -2,11 +2,17 @@
 
 const pause = new Int32Array(new SharedArrayBuffer(4));
 
+// One line, to be read now, and all that was said before it.
 function send(text) {
+  flush();
   const done = tryWrite(text);
-  if (done === text.length && done < 4096) return; // all of it, and no character of several bytes can have been cut
-  let rest = Buffer.from(text).subarray(done);
-  while (rest.length > 0) {
+  // All of it, and no character of several bytes can have been cut?
+  if (done !== text.length || done >= 4096) writeAll(Buffer.from(text).subarray(done));
+  tellBase();
+}
+
+function writeAll(bytes) {
+  for (let rest = bytes; rest.length > 0; ) {
     const more = tryWrite(rest);
     if (more === 0) Atomics.wait(pause, 0, 0, 1); // a full pipe that does not block: somebody else made it so
     rest = rest.subarray(more);
@@ -15,7 +21,9 @@ function send(text) {
 
 function tryWrite(data) {
   try {
-    return fs.writeSync(OUT, data);
+    const count = fs.writeSync(OUT, data);
+    shelf.position += count;
+    return count;
   } catch (error) {
     if (error.code === "EAGAIN" || error.code === "EINTR") return 0;
     reallyExit(1); // nobody is left to write to
@@ -26,9 +34,10 @@ function notify(method, params) {
   send(JSON.stringify({ jsonrpc: "2.0", method, params }) + "\n");
 }
 
+// The failure of a job, after what it printed.
 function fail(id, error) {
   deliver();
-  send(JSON.stringify({ jsonrpc: "2.0", id, error }) + "\n");
+  say(JSON.stringify({ jsonrpc: "2.0", id, error }) + "\n");
 }
 
 // Throws where the whole is longer than a string may be.

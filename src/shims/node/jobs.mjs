@@ -12,6 +12,8 @@ let ended = false;
 let pumping = false;
 const open = new Map(); // id -> job that has begun and was not answered yet
 
+let pace = 1; // jobs that take STRETCH
+
 const job = () => {
   const task = limit === 1 ? current : scope.getStore();
   return task && !task.done ? task : null;
@@ -22,37 +24,67 @@ const jobId = () => job()?.id ?? null;
 // SPV_MARKS=FD:PLACE names a file and the place of eight bytes of ours, one more than the id of the call begun last.
 let mark = null;
 
-function openMarks() {
+function openMarks(memory) {
   const told = process.env.SPV_MARKS;
   delete process.env.SPV_MARKS;
   if (told === undefined) return null;
   const [fd, place] = told.split(":").map(Number);
+  const word = memory === null ? null : mapped(memory, fd, place);
   const bytes = Buffer.alloc(8);
   return (id) => {
     if (!Number.isSafeInteger(id)) return;
+    if (word !== null) return Atomics.store(word, 0, BigInt(id) + 1n);
     bytes.writeBigUInt64LE(BigInt(id) + 1n);
     fs.writeSync(fd, bytes, 0, 8, place);
   };
+}
+
+// Those eight bytes as memory, if that can be had. The file is opened anew, so that this process does not hold the lock that
+// goes with the descriptor it was given.
+function mapped(memory, fd, place) {
+  try {
+    const own = fs.openSync(`/proc/self/fd/${fd}`, "r+");
+    const area = memory.map(own, place + 8);
+    fs.closeSync(own);
+    if (LOW_HALF !== 0 || area === undefined) return null;
+    const word = new BigUint64Array(area, place, 1);
+    fs.closeSync(fd);
+    return word;
+  } catch {
+    return null;
+  }
 }
 
 function pump() {
   if (pumping) return;
   pumping = true;
   try {
-    while (head < queue.length && running < limit) {
-      const request = queue[head];
-      queue[head++] = undefined;
-      mark?.(request.id);
-      begin(request);
-    }
+    while (head < queue.length && running < limit) stretch();
   } finally {
     pumping = false;
+    flush();
   }
   if (head === queue.length) {
     queue = [];
     head = 0;
   }
   if (ended && running === 0 && queue.length === 0) leave();
+}
+
+// Begins as many jobs as take STRETCH, by what the last ones took. Their answers leave together.
+function stretch() {
+  const first = head;
+  const end = Math.min(queue.length, first + pace);
+  const began = now();
+  while (head < end && running < limit) {
+    const request = queue[head];
+    queue[head++] = undefined;
+    mark?.(request.id);
+    begin(request);
+  }
+  flush();
+  const took = now() - began;
+  pace = Math.max(1, Math.min(STRETCH_MAX, Math.floor(((head - first) * STRETCH) / (took + 1e-6))));
 }
 
 function begin(request) {
@@ -104,7 +136,7 @@ function finish(task, value, later) {
   }
   end(task);
   if (printed.length > 0) deliver();
-  send(line);
+  say(line);
   if (later) pump();
 }
 
@@ -146,6 +178,7 @@ function uncaught(error, rejected) {
   if (task !== null) return settle(task, error, true);
   printed.push([null, "stderr", Buffer.from(`uncaught, of no running job: ${failure(error).data.traceback}\n`)]);
   deliver();
+  flush();
 }
 
 // With M = 1: whether what nobody caught is certain not to be the running job's. Promises and timers that were not made in

@@ -21,6 +21,7 @@ function syntaxPlace(error, full) {
 async function main() {
   const [concurrency, spec] = process.argv.slice(-2);
   limit = Number(concurrency);
+  const memory = loadMemory();
   const [file, method] = splitSpec(spec);
   fileName = file;
   const full = path.resolve(file);
@@ -46,9 +47,13 @@ async function main() {
   if (method !== null && find(method) === undefined) return startFailure(unknown(method), "");
   process.on("uncaughtException", (error) => uncaught(error, false));
   process.on("unhandledRejection", (error) => uncaught(error, true));
-  mark = limit === 1 ? openMarks() : null;
   const ready = { protocol: 1, name: "node", pid: process.pid, concurrency: limit, prefetch: true, batch: true };
-  notify("ready", mark === null ? ready : { ...ready, marks: true });
+  if (limit === 1) {
+    mark = openMarks(memory);
+    Object.assign(ready, mark === null ? {} : { marks: true }, openShelf(memory));
+  }
+  notify("ready", ready);
+  countFromHere();
   listen();
 }
 

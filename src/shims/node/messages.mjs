@@ -53,6 +53,7 @@ function listen() {
 
 function leave() {
   deliver();
+  flush();
   process.exit = reallyExit;
   process.exitCode = 0;
   reallyExit(0); // runs the user's "exit" handlers; timers and sockets left behind do not hold it up

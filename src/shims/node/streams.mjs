@@ -15,7 +15,8 @@ function deliver() {
     for (let from = 0; from < bytes.length; ) {
       const to = pieceEnd(bytes, from);
       const data = told(bytes.subarray(from, to));
-      notify("output", id === null ? { stream, data } : { id, stream, data });
+      const params = id === null ? { stream, data } : { id, stream, data };
+      say(JSON.stringify({ jsonrpc: "2.0", method: "output", params }) + "\n");
       from = to;
     }
   }
@@ -46,8 +47,10 @@ class Stream extends Writable {
     const bytes = typeof chunk === "string" ? Buffer.from(chunk, encoding) : Buffer.from(chunk);
     if (bytes.length > 0) printed.push([jobId(), this.spvName, bytes]);
     pending += bytes.length;
-    if (pending > PENDING_OUTPUT || running === 0) deliver();
+    if (pending > PENDING_OUTPUT || running === 0) flushLate();
     else if (flushTimer === null) flushTimer = setTimeout(flushLate, 100).unref();
+    // Told now, as this process may die next; on standard output where that costs no write.
+    if (bytes.at(-1) === 10 && (this.fd === 2 || isTaken())) deliver();
     if (callback) process.nextTick(callback);
     return true;
   }
@@ -67,8 +70,10 @@ class Stream extends Writable {
 let flushTimer = null;
 
 function flushLate() {
+  clearTimeout(flushTimer);
   flushTimer = null;
   if (printed.length > 0) deliver();
+  flush();
 }
 
 function replaceStreams() {

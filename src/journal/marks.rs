@@ -65,8 +65,6 @@ pub struct Marks {
     room: usize,
     free: BTreeSet<usize>,
     of_job: BTreeMap<JobId, usize>,
-    /// What an earlier run had begun of jobs that were met again: known until they have their records.
-    begun_before: BTreeMap<JobId, Left>,
     /// What of the image is not in the file.
     dirty: Option<(usize, usize)>,
 }
@@ -148,7 +146,6 @@ impl Marks {
             room: 0,
             free: BTreeSet::new(),
             of_job: BTreeMap::new(),
-            begun_before: BTreeMap::new(),
             dirty: None,
         };
         for (at, left) in left.iter().enumerate() {
@@ -214,7 +211,7 @@ impl Marks {
         };
         let left = Left { content: entrusted.content, attempt: entrusted.attempt };
         // What was begun once is not forgotten while its next attempt is only sent ahead.
-        let kind = match (entrusted.tells_begun, self.begun_before.contains_key(&entrusted.number)) {
+        let kind = match (entrusted.tells_begun, entrusted.attempt > 1) {
             (false, _) => Kind::Begun,
             (true, true) => Kind::Again,
             (true, false) => Kind::InTurn,
@@ -224,14 +221,16 @@ impl Marks {
 
     /// The mark at this place, which an earlier run left, is that of this job.
     pub fn adopt(&mut self, number: JobId, at: usize) {
-        self.begun_before.insert(number, left_of(&self.image[at * MARK_BYTES..(at + 1) * MARK_BYTES]));
         self.of_job.insert(number, at);
     }
 
-    /// No worker has the job. What an earlier run had begun of it stays known.
-    pub fn take_back(&mut self, number: JobId) {
-        match (self.of_job.get(&number), self.begun_before.get(&number)) {
-            (Some(&at), Some(left)) => self.put(at, &mark(left, 0, 0, Kind::Begun)),
+    /// No worker has the job. That attempts were begun, by this run or an earlier one, stays known.
+    pub fn take_back(&mut self, number: JobId, attempts: u32) {
+        match self.of_job.get(&number) {
+            Some(&at) if attempts > 0 => {
+                let left = Left { attempt: attempts, ..left_of(&self.image[at * MARK_BYTES..(at + 1) * MARK_BYTES]) };
+                self.put(at, &mark(&left, 0, 0, Kind::Begun));
+            }
             _ => self.clear(number),
         }
     }
@@ -249,7 +248,6 @@ impl Marks {
 
     /// The job's row is safe, or no worker has the job.
     pub fn clear(&mut self, number: JobId) {
-        self.begun_before.remove(&number);
         if let Some(at) = self.of_job.remove(&number) {
             self.put(at, &[0; MARK_BYTES]);
             self.free.insert(at);
@@ -260,11 +258,19 @@ impl Marks {
     ///
     /// # Errors
     ///
-    /// When the disk is full or broken: nothing more should be begun then.
+    /// When the disk is full or broken: nothing more must be begun then. As many marks are written as there is room for.
     pub fn flush(&mut self) -> io::Result<()> {
-        let Some((from, to)) = self.dirty.take() else { return Ok(()) };
-        self.reserve(self.image.len() / MARK_BYTES)?;
-        self.file.write_all_at(&self.image[from * MARK_BYTES..to * MARK_BYTES], self.place(from))
+        let Some((from, mut to)) = self.dirty else { return Ok(()) };
+        // Where there is no room, a place that holds nothing needs none.
+        let holds_nothing = |at: usize| self.image[at * MARK_BYTES..][..MARK_BYTES].iter().all(|&byte| byte == 0);
+        while to > self.room.max(from) && holds_nothing(to - 1) {
+            to -= 1;
+        }
+        let reserved = self.reserve(to);
+        let reach = to.min(self.room).max(from);
+        self.file.write_all_at(&self.image[from * MARK_BYTES..reach * MARK_BYTES], self.place(from))?;
+        self.dirty = (reach < to).then_some((reach, to));
+        reserved
     }
 
     /// The run ended in order: every job has its record.

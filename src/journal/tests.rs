@@ -117,7 +117,7 @@ fn what_an_earlier_run_had_begun_is_not_forgotten_while_it_is_only_sent_ahead_ag
         marks.set(&Entrusted { attempt: before + 1, ..entrusted("a", 1, 1, 7, true) });
         marks.flush().unwrap();
         if comes_back {
-            marks.take_back(JobId(1));
+            marks.take_back(JobId(1), before);
             marks.flush().unwrap();
         }
         if begins {

@@ -38,10 +38,12 @@ pub enum Action {
     },
     /// Note for later runs, before anything else is sent, that a worker is about to have this job. Only of jobs with a past.
     Entrust(Entrusted),
-    /// The note of [`Action::Entrust`] is void: no worker has the job, and it will be given out again or get its record.
+    /// No worker has the job of an [`Action::Entrust`] any more, and it will be given out again or get its record.
     TakeBack {
         /// The job's number in the list.
         number: JobId,
+        /// Attempts that were begun. Without any the note is void; otherwise it says that the job was begun so often.
+        attempts: u32,
     },
     /// Close a worker's standard input once all that was sent is written.
     CloseStdin {

@@ -79,11 +79,11 @@ impl Pool {
         if self.stop > Stop::Running { self.finish_waiting(key) } else { self.put_back(key) }
     }
 
-    /// No worker has it any more and it has no record: a journal forgets who had it.
+    /// No worker has it any more and it has no record: a journal forgets who had it, but not that it was begun.
     fn take_back(&mut self, key: JobKey) {
-        let job = &self.jobs.get(key).job;
-        if job.past.is_some() {
-            self.actions.push_back(Action::TakeBack { number: job.number });
+        let entry = self.jobs.get(key);
+        if entry.job.past.is_some() {
+            self.actions.push_back(Action::TakeBack { number: entry.job.number, attempts: entry.attempts });
         }
     }
 

@@ -52,6 +52,13 @@ pub fn leave_session() {
     }
 }
 
+/// Has the kernel wake this process when its parent ends, where somebody has stopped it (SIGSTOP): only then it can see that
+/// it is alone. A parent that ends before this is called is found in another way.
+pub fn wake_when_orphaned() {
+    // SAFETY: prctl(2) with these arguments touches no memory of ours.
+    unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGCONT, 0, 0, 0) };
+}
+
 /// Has the kernel send `signal` to this process when the thread that started it ends (PR_SET_PDEATHSIG), and at once
 /// when that has happened already. Forgotten by the kernel across fork and the start of a set-user-id program.
 ///
@@ -224,6 +231,11 @@ fn bury(child: u32) {
         sys::killpg(child, libc::SIGKILL).unwrap_or(());
     }
     sys::wait4(child);
+}
+
+/// Whether a process is in our session.
+pub fn shares_session(pid: u32) -> bool {
+    session_of(pid).is_some_and(|session| session_of(std::process::id()) == Some(session))
 }
 
 fn group_of(pid: u32) -> Option<u32> {

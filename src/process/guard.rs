@@ -19,6 +19,7 @@ use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::unistd::Pid;
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -87,13 +88,14 @@ pub struct Belongings {
 /// Runs a program under guard and says how the guard should end: as the program did.
 pub fn main(belongings: Belongings, argv: &[OsString]) -> ExitStatus {
     let lifeline = belongings.lifeline.as_ref();
+    let parent = nix::unistd::getppid();
     match set_up(lifeline, belongings.passed.as_ref()) {
         // From before the first look at the lifeline to here nothing was started, so nothing can be left over when the
         // supervisor dies early: its end of file is seen by the first look in the loop at the latest.
         Ok(signals) => match start_patiently(argv, &belongings) {
             Ok(target) => {
                 release_standard_streams();
-                watch(&signals, &belongings, &Live::new(target))
+                watch(&signals, &belongings, &Live::new(target), parent)
             }
             Err(error) => complain(&error.message, error.exit_code()),
         },
@@ -146,6 +148,7 @@ fn set_up(lifeline: Option<&OwnedFd>, passed: Option<&OwnedFd>) -> io::Result<Si
         fcntl(passed, FcntlArg::F_SETFD(FdFlag::empty()))?;
     }
     if let Some(lifeline) = lifeline {
+        contain::wake_when_orphaned();
         if has_ended(lifeline) {
             end_like(ExitStatus::Signal(libc::SIGKILL));
         }
@@ -226,7 +229,7 @@ fn release_standard_streams() {
 }
 
 /// Waits for signals and for the end of the lifeline until there is nothing left to guard.
-fn watch(signals: &SignalFd, belongings: &Belongings, target: &Live) -> ExitStatus {
+fn watch(signals: &SignalFd, belongings: &Belongings, target: &Live, parent: Pid) -> ExitStatus {
     let mut reaper = Reaper::new();
     let lifeline = belongings.lifeline.as_ref();
     loop {
@@ -234,7 +237,8 @@ fn watch(signals: &SignalFd, belongings: &Belongings, target: &Live) -> ExitStat
         fds.extend(lifeline.map(|lifeline| PollFd::new(lifeline.as_fd(), PollFlags::POLLIN)));
         // Signals are blocked, so that this is interrupted by nothing but a debugger: then it simply looks again.
         poll(&mut fds, PollTimeout::NONE).unwrap_or(0);
-        if lifeline.is_some_and(has_ended) {
+        // Whoever holds its other end, a child of ours for one, cannot keep us from seeing that our parent is gone.
+        if lifeline.is_some_and(|lifeline| has_ended(lifeline) || nix::unistd::getppid() != parent) {
             end_run(belongings.group.as_deref());
             return ExitStatus::Signal(libc::SIGKILL);
         }

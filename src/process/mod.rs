@@ -33,7 +33,9 @@ pub mod spawn;
 mod started;
 mod sys;
 
-pub use contain::{become_subreaper, close_inherited, leave_session, parent_death_signal, sweep};
+pub use contain::{
+    become_subreaper, close_inherited, leave_session, parent_death_signal, shares_session, sweep, wake_when_orphaned,
+};
 pub use handle::{Process, ProcessError};
 pub use inspect::{available_memory, children_of, descendants, is_stopped, kernel_kills, name_of, tree_memory};
 pub use reap::{Death, Reaper, Rusage};

@@ -28,6 +28,8 @@ pub(super) struct Child {
     outbox: Outbox,
     /// What it had not read when its standard input broke.
     unread_at_break: usize,
+    /// Bytes that were withheld from it, as everything after them is.
+    withheld: usize,
     /// That this happened was not told yet.
     broken: bool,
     /// Standard input is to be closed once the outbox is empty.
@@ -76,6 +78,7 @@ impl Child {
             stderr: Some(spawned.stderr),
             outbox: Outbox::default(),
             unread_at_break: 0,
+            withheld: 0,
             broken: false,
             closing: false,
             waiting: false,
@@ -96,7 +99,9 @@ impl Child {
 
     /// Queues bytes and writes what the pipe takes now.
     pub(super) fn send(&mut self, piece: Piece, poller: &Poller) {
-        if let Some(stdin) = &self.stdin {
+        if self.withheld > 0 {
+            self.withheld += piece.len();
+        } else if let Some(stdin) = &self.stdin {
             if piece.len() >= LARGE_BYTES {
                 enlarge(stdin);
             }
@@ -105,6 +110,13 @@ impl Child {
         } else {
             self.unread_at_break += piece.len();
         }
+    }
+
+    /// Does not send this, nor anything after it. What was sent before is still read; then it is as if its standard input
+    /// were broken.
+    pub(super) fn withhold(&mut self, piece: &Piece) {
+        self.broken |= self.withheld == 0 && self.stdin.is_some();
+        self.withheld += piece.len();
     }
 
     /// Closes standard input once everything is written.
@@ -142,6 +154,7 @@ impl Child {
     pub(super) fn news_of_stdin(&mut self) -> Event<'static> {
         let (worker, generation) = (self.worker, self.generation);
         match std::mem::take(&mut self.broken) {
+            true if self.stdin.is_some() => Event::StdinBroken { worker, generation, unread: self.withheld },
             true => Event::StdinBroken { worker, generation, unread: self.unread_at_break },
             false => Event::StdinBacklog { worker, generation, bytes: self.outbox.len() },
         }
@@ -178,10 +191,11 @@ impl Child {
 
     /// How many of the bytes sent to it it has not read.
     pub(super) fn unread(&self) -> usize {
-        match &self.stdin {
+        let sent = match &self.stdin {
             Some(stdin) => self.outbox.len() + in_pipe(stdin),
             None => self.unread_at_break,
-        }
+        };
+        sent + self.withheld
     }
 
     /// Reads once.

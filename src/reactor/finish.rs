@@ -63,7 +63,7 @@ impl Reactor {
     pub(super) fn finish(&mut self, exit: ExitCode) -> ExitCode {
         // Whatever our workers left behind ends with us, unless it may live on.
         self.hands.kill_groups();
-        process::sweep(&|pid| self.hands.kept.contains(&pid));
+        process::sweep(&|pid| self.hands.is_spared(pid));
         self.hands.guests.close();
         self.feed.close();
         self.feed.watch(&self.hands.poller);

@@ -42,8 +42,9 @@ pub(super) struct Hands {
     pub(super) keeper: Option<Keeper>,
     /// Set when the run is over.
     pub(super) exit: Option<ExitCode>,
-    /// What jobs have left running, by process id, where that is allowed and its worker has ended.
-    pub(super) kept: BTreeSet<u32>,
+    /// Children that are to live on, by process id: those that were there before us, since who starts us by `exec` leaves us
+    /// his own; and what jobs have left running, where that is allowed and its worker has ended.
+    kept: BTreeSet<u32>,
     /// The list is not wanted any more.
     pub(super) input_dropped: bool,
     children: Vec<Option<Child>>,
@@ -84,7 +85,7 @@ impl Hands {
             echoes: VecDeque::new(),
             keeper: None,
             exit: None,
-            kept: BTreeSet::new(),
+            kept: process::children_of(std::process::id()).into_iter().collect(),
             input_dropped: false,
             children: (0..pool.workers).map(|_| None).collect(),
             by_pid: BTreeMap::new(),
@@ -106,6 +107,17 @@ impl Hands {
     /// Whether this process is a worker of ours.
     pub(super) fn worker_of(&self, pid: u32) -> Option<WorkerId> {
         self.by_pid.get(&pid).copied()
+    }
+
+    /// Whether this child of ours, or group of theirs, came from no worker, or may live on. Workers leave our session, and
+    /// what is below them cannot come back: who is in it was left to us by somebody else.
+    pub(super) fn is_spared(&self, pid: u32) -> bool {
+        self.kept.contains(&pid) || process::shares_session(pid)
+    }
+
+    /// A child that was no worker has ended.
+    pub(super) fn forget_kept(&mut self, pid: u32) {
+        self.kept.remove(&pid);
     }
 
     /// The generation of the process in a slot.
@@ -250,11 +262,14 @@ impl Hands {
 
     fn send(&mut self, to: (WorkerId, Generation), piece: Piece) {
         let (worker, generation) = to;
-        if let Some(keeper) = &mut self.keeper {
-            keeper.write_marks();
-        }
+        let noted = self.keeper.as_mut().is_none_or(Keeper::write_marks);
         if let Some((child, poller)) = self.child_and_poller(worker, generation) {
-            child.send(piece, poller);
+            // What would be begun without a note is not sent: a later run would not know of it.
+            if noted {
+                child.send(piece, poller)
+            } else {
+                child.withhold(&piece)
+            }
             self.report_stdin(worker, generation);
         }
     }
@@ -277,9 +292,9 @@ impl Shell for Hands {
                     keeper.entrust(&entrusted);
                 }
             }
-            Action::TakeBack { number } => {
+            Action::TakeBack { number, attempts } => {
                 if let Some(keeper) = &mut self.keeper {
-                    keeper.take_back(number);
+                    keeper.take_back(number, attempts);
                 }
             }
             Action::Send { worker, generation, bytes } => self.send((worker, generation), Piece::Bytes(bytes)),

@@ -44,10 +44,10 @@ impl Keeper {
         }
     }
 
-    /// No worker has the job.
-    pub(super) fn take_back(&mut self, number: JobId) {
+    /// No worker has the job, of which so many attempts were begun.
+    pub(super) fn take_back(&mut self, number: JobId, attempts: u32) {
         if let Some(marks) = &mut self.marks {
-            marks.take_back(number);
+            marks.take_back(number, attempts);
         }
     }
 
@@ -58,10 +58,15 @@ impl Keeper {
         }
     }
 
-    /// Writes the marks that have changed: before anything is sent, and before rows are written.
-    pub(super) fn write_marks(&mut self) {
-        if let Some(Err(error)) = self.marks.as_mut().map(Marks::flush) {
-            self.fault.get_or_insert_with(|| fault_text(&error));
+    /// Writes the marks that have changed: before anything is sent, and before rows are written. Whether all of them are in
+    /// the file.
+    pub(super) fn write_marks(&mut self) -> bool {
+        match self.marks.as_mut().map(Marks::flush) {
+            Some(Err(error)) => {
+                self.fault.get_or_insert_with(|| fault_text(&error));
+                false
+            }
+            _ => true,
         }
     }
 

@@ -344,7 +344,7 @@ impl Reactor {
                     strays = true;
                 }
                 None => {
-                    self.hands.kept.remove(&death.pid);
+                    self.hands.forget_kept(death.pid);
                     self.reaper.reap(death.pid);
                     strays = true;
                 }
@@ -381,10 +381,10 @@ impl Reactor {
         self.pool.handle(now, Event::Exited { worker, generation, status: death.status, unread });
     }
 
-    /// Children that are no workers were left by workers that are gone: nobody else will end them.
+    /// Other children that are no workers were left by workers that are gone: nobody else will end them.
     fn kill_strays(&mut self) {
         for pid in process::children_of(std::process::id()) {
-            if self.hands.worker_of(pid).is_none() && !self.hands.kept.contains(&pid) {
+            if self.hands.worker_of(pid).is_none() && !self.hands.is_spared(pid) {
                 let _ = process::Live::new(pid).signal(libc::SIGKILL);
             }
         }

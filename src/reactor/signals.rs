@@ -59,9 +59,10 @@ pub(super) fn stop_self() {
 }
 
 /// What a caller may have left in a state that would harm us: SIGCHLD ignored would reap our children behind our back,
-/// and blocked signals would never come.
+/// and blocked signals would never come. Only SIGXFSZ stays away, which would kill us where a file has reached its limit
+/// (`ulimit -f`): the write fails, and that is told.
 pub(super) fn reset_inherited() {
     // SAFETY: no handler is installed, only the default disposition.
     let _ = unsafe { nix::sys::signal::signal(Signal::SIGCHLD, SigHandler::SigDfl) };
-    let _ = SigSet::empty().thread_set_mask();
+    let _ = SigSet::from(Signal::SIGXFSZ).thread_set_mask();
 }

@@ -169,6 +169,22 @@ fn whoever_is_killed_the_next_run_knows_what_was_running() {
 }
 
 #[test]
+fn a_job_that_waits_for_its_retry_is_not_forgotten() {
+    let dir = TempDir::new("journal-retry");
+    let list = tracing(2, "test $SPV_JOB_ID = j1 || test -e go || exec sleep 60; exit 3");
+    let started = spawn(&dir, &["-w1", "--retries", "1", "--retry-delay", "60s"], &list).start();
+    crate::harness::await_condition("the other job has begun", || traces(&dir).len() == 2);
+    started.signal(libc::SIGKILL);
+    started.finish();
+    dir.file("go", "");
+    run(&dir, &["--resume"], &list, 1);
+    assert!(by_id(&journal(&dir)).values().all(|row| *row == ("crashed".into(), 1)), "told apart, and not run");
+    run(&dir, &["--retry-unknown"], &list, 1);
+    assert!(by_id(&journal(&dir)).values().all(|row| *row == ("failed".into(), 2)));
+    assert!(traces(&dir).values().all(|&runs| runs == 2));
+}
+
+#[test]
 fn a_torn_row_is_cut_off_and_its_job_runs_again() {
     let dir = TempDir::new("journal-torn");
     let list = tracing(3, "true");

@@ -362,7 +362,7 @@ impl Shell for Outside {
                 self.oracle.emitted(&record);
             }
             Action::Entrust(entrusted) => self.oracle.entrusted(entrusted.number.0),
-            Action::TakeBack { number } => self.oracle.taken_back(number.0),
+            Action::TakeBack { number, .. } => self.oracle.taken_back(number.0),
             Action::DropInput => {
                 assert!(!self.input_dropped, "the list is dropped once");
                 self.input_dropped = true;

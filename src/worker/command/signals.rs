@@ -27,7 +27,7 @@ pub(super) struct Arrived {
 }
 
 const SERVED: [Signal; 4] = [Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGTSTP, Signal::SIGCONT];
-const WITHOUT_EFFECT: [Signal; 9] = [
+const WITHOUT_EFFECT: [Signal; 10] = [
     Signal::SIGINT,
     Signal::SIGHUP,
     Signal::SIGQUIT,
@@ -37,6 +37,8 @@ const WITHOUT_EFFECT: [Signal; 9] = [
     Signal::SIGALRM,
     Signal::SIGTTIN,
     Signal::SIGTTOU,
+    // A file has reached its limit: the write fails, and the job is told.
+    Signal::SIGXFSZ,
 ];
 
 /// What glibc keeps for its threads. It leaves them ignored in what it spawns, so in us, and cannot be asked to change it.

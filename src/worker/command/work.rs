@@ -14,9 +14,10 @@ use super::signals::Signals;
 use super::spawn::{SpawnError, Spawner};
 use super::vfork::Streams;
 use super::watch::{Source, Watch, now, slot_token};
-use crate::process::{become_subreaper, close_inherited, leave_session};
+use crate::process::{become_subreaper, close_inherited, leave_session, wake_when_orphaned};
 use nix::errno::Errno;
 use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::unistd::{Pid, getppid};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs::File;
 use std::io::{Seek, Write};
@@ -59,12 +60,18 @@ pub(super) struct Worker {
     waiting: VecDeque<Box<Request>>,
     waiting_bytes: usize,
     input_open: bool,
+    /// Whoever started this process.
+    parent: Pid,
 }
 
 impl Worker {
     /// Takes the process over: signals, session, subreaper, descriptors.
     pub(super) fn open(options: Options) -> nix::Result<Worker> {
         close_inherited();
+        let parent = getppid();
+        if options.lifeline {
+            wake_when_orphaned();
+        }
         let signals = Signals::open()?;
         // Without a terminal: a command that asks it for something fails, where in a group that is not the terminal's it would
         // be stopped and wait for ever.
@@ -93,6 +100,7 @@ impl Worker {
             waiting: VecDeque::new(),
             waiting_bytes: 0,
             input_open: true,
+            parent,
             frozen: None,
             shortage: None,
             signals,
@@ -135,7 +143,7 @@ impl Worker {
                 Source::Input => self.read_input()?,
                 Source::InputHungUp => self.input_hung_up(reading)?,
                 Source::Output => self.flush(true)?,
-                Source::Signals => self.take_signals(),
+                Source::Signals => self.take_signals()?,
                 Source::Slot(slot) => self.drain(slot),
             }
         }
@@ -233,8 +241,12 @@ impl Worker {
         }
     }
 
-    fn take_signals(&mut self) {
+    fn take_signals(&mut self) -> ControlFlow<u8> {
         let arrived = self.signals.take();
+        // Whoever holds the other end of our input, a command for one, cannot keep us from seeing that we are alone.
+        if self.options.lifeline && arrived.thaw && getppid() != self.parent {
+            return ControlFlow::Break(LOST);
+        }
         if arrived.freeze {
             self.freeze();
         }
@@ -247,6 +259,7 @@ impl Worker {
         if arrived.child {
             self.reap_all();
         }
+        ControlFlow::Continue(())
     }
 
     /// Starts what can be started, strictly in turn.

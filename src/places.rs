@@ -28,6 +28,14 @@ pub fn check(config: &Config) -> anyhow::Result<()> {
             bail!("{option} {}: that is the job list, which would be overwritten; name another file", path.display());
         }
     }
+    for (name, to) in [("standard output", fstat(io::stdout())), ("standard error", fstat(io::stderr()))] {
+        let Ok(to) = to else { continue };
+        for (option, path) in journal.iter().chain(&joblog) {
+            if stat(*path).is_ok_and(|file| is_same(&to, &file)) {
+                bail!("{option} {}: {name} goes there too, and each would overwrite the other", path.display());
+            }
+        }
+    }
     if let (Some((_, journal)), Some((_, joblog))) = (journal, joblog) {
         if journal == joblog || stat(journal).is_ok_and(|one| stat(joblog).is_ok_and(|other| is_same(&one, &other))) {
             bail!("--output and --joblog name the same file, {}; each needs one of its own", journal.display());

@@ -3,6 +3,7 @@
 
 use super::marks;
 use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, fcntl};
 use nix::poll::{PollTimeout, poll};
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -49,6 +50,15 @@ pub(super) fn take(path: &Path) -> io::Result<Option<File>> {
         }
     }
     Ok(None)
+}
+
+/// Locks the journal itself for as long as it is open here. Whether no other run has it; where such locks cannot be had, the
+/// other one has to do.
+pub(super) fn keep(file: &File) -> bool {
+    // One of the descriptor (OFD) and not `flock`, which a script may hold on this file around us.
+    let whole =
+        libc::flock { l_type: libc::F_WRLCK as i16, l_whence: libc::SEEK_SET as i16, l_start: 0, l_len: 0, l_pid: 0 };
+    !matches!(fcntl(file, FcntlArg::F_OFD_SETLK(&whole)), Err(Errno::EAGAIN | Errno::EACCES))
 }
 
 fn is_alive(pid: i32) -> bool {

@@ -8,7 +8,8 @@
 //! ```
 //!
 //! `end` is how long the journal is when the job's row is in it, told before the row is written, and 0 before the job has
-//! ended: so of each mark it is known whether its row is there, also where jobs are the same as others to the letter.
+//! ended: so of each mark it is known whether its row is there, also where jobs are the same as others to the letter. In the
+//! same way it says of rows that are about to give way that they are still there.
 //!
 //! Numbers are little-endian. What dies with the machine and not with the process alone is not what this is for: nothing
 //! here is synced.
@@ -18,10 +19,10 @@ use crate::job::Fingerprint;
 use crate::pool::Entrusted;
 use nix::fcntl::posix_fallocate;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::PathBuf;
 
 const MAGIC: &[u8; 24] = b"supervisor marks 2\n\0\0\0\0\0";
@@ -132,8 +133,15 @@ fn u32_at(bytes: &[u8], at: usize) -> u32 {
 }
 
 impl Marks {
-    /// Makes the file, which is locked, that of this run. `left` are open still: they keep marks, the first ones, in order.
-    pub(super) fn begin(file: File, path: PathBuf, workers: u32, left: &[Left]) -> io::Result<Self> {
+    /// Makes the file, which is locked, that of this run. `left` are open still, and so are jobs whose rows, in a journal of so
+    /// many bytes, are to give way: they keep marks, the first ones, in order.
+    pub(super) fn begin(
+        file: File,
+        path: PathBuf,
+        workers: u32,
+        left: &[Left],
+        (repeated, journal): (&[Left], u64),
+    ) -> io::Result<Self> {
         // Out of the way of the numbers that start-up scripts of workers use.
         let fd = nix::fcntl::fcntl(&file, nix::fcntl::FcntlArg::F_DUPFD_CLOEXEC(NUMBER_MIN))?;
         // SAFETY: the number was just given to us, and nobody else owns it.
@@ -148,10 +156,11 @@ impl Marks {
             of_job: BTreeMap::new(),
             dirty: None,
         };
-        for (at, left) in left.iter().enumerate() {
+        let ends = left.iter().map(|left| (left, 0)).chain(repeated.iter().map(|left| (left, journal)));
+        for (at, (left, end)) in ends.enumerate() {
             let taken = marks.take_place();
             debug_assert_eq!(taken, at);
-            marks.put(at, &mark(left, 0, 0, Kind::Begun));
+            marks.put(at, &with_end(mark(left, 0, 0, Kind::Begun), end));
         }
         // Room for what is in flight at first; with a full disk the run does not begin.
         let words = vec![0; (u64::from(workers) * WORD_BYTES) as usize];
@@ -186,11 +195,10 @@ impl Marks {
         let mut word = [0; WORD_BYTES as usize];
         self.file.read_exact_at(&mut word, place)?;
         for at in 0..self.image.len() / MARK_BYTES {
-            let mark = &self.image[at * MARK_BYTES..(at + 1) * MARK_BYTES];
-            let waits = [Kind::InTurn as u32, Kind::Again as u32].contains(&u32_at(mark, 40));
-            let in_turn = waits && u32_at(mark, 32) == worker.0;
-            if in_turn && u64::from_le_bytes(word) > u64_at(mark, 24) {
-                let mut begun: [u8; MARK_BYTES] = mark.try_into().expect("its length");
+            let mut begun = self.mark_at(at);
+            let waits = [Kind::InTurn as u32, Kind::Again as u32].contains(&u32_at(&begun, 40));
+            let in_turn = waits && u32_at(&begun, 32) == worker.0;
+            if in_turn && u64::from_le_bytes(word) > u64_at(&begun, 24) {
                 begun[40..44].copy_from_slice(&(Kind::Begun as u32).to_le_bytes());
                 self.put(at, &begun);
             }
@@ -228,7 +236,7 @@ impl Marks {
     pub fn take_back(&mut self, number: JobId, attempts: u32) {
         match self.of_job.get(&number) {
             Some(&at) if attempts > 0 => {
-                let left = Left { attempt: attempts, ..left_of(&self.image[at * MARK_BYTES..(at + 1) * MARK_BYTES]) };
+                let left = Left { attempt: attempts, ..left_of(&self.mark_at(at)) };
                 self.put(at, &mark(&left, 0, 0, Kind::Begun));
             }
             _ => self.clear(number),
@@ -239,11 +247,20 @@ impl Marks {
     /// before the row is written.
     pub fn end(&mut self, number: JobId, journal: u64) {
         if let Some(&at) = self.of_job.get(&number) {
-            let mut mark: [u8; MARK_BYTES] =
-                self.image[at * MARK_BYTES..(at + 1) * MARK_BYTES].try_into().expect("its length");
-            mark[END_AT..END_AT + 8].copy_from_slice(&journal.to_le_bytes());
-            self.put(at, &mark);
+            self.put(at, &with_end(self.mark_at(at), journal));
         }
+    }
+
+    /// The rows that were to give way are in the journal no more.
+    pub(super) fn rows_gave_way(&mut self) -> io::Result<()> {
+        for at in 0..self.image.len() / MARK_BYTES {
+            self.put(at, &with_end(self.mark_at(at), 0));
+        }
+        self.flush()
+    }
+
+    fn mark_at(&self, at: usize) -> [u8; MARK_BYTES] {
+        self.image[at * MARK_BYTES..(at + 1) * MARK_BYTES].try_into().expect("its length")
     }
 
     /// The job's row is safe, or no worker has the job.
@@ -275,8 +292,12 @@ impl Marks {
 
     /// The run ended in order: every job has its record.
     pub fn remove(self) {
-        // When it stays, the next run finds marks that mean nothing.
-        let _ = std::fs::remove_file(&self.path);
+        let is_ours = |ours: Metadata, named: Metadata| (ours.dev(), ours.ino()) == (named.dev(), named.ino());
+        let named = self.path.symlink_metadata();
+        if named.is_ok_and(|named| self.file.metadata().is_ok_and(|ours| is_ours(ours, named))) {
+            // When it stays, the next run finds marks that mean nothing.
+            let _ = std::fs::remove_file(&self.path);
+        }
     }
 
     fn put(&mut self, at: usize, mark: &[u8; MARK_BYTES]) {
@@ -310,6 +331,11 @@ impl Marks {
     fn place(&self, at: usize) -> u64 {
         HEAD_BYTES + u64::from(self.workers) * WORD_BYTES + (at * MARK_BYTES) as u64
     }
+}
+
+fn with_end(mut mark: [u8; MARK_BYTES], journal: u64) -> [u8; MARK_BYTES] {
+    mark[END_AT..END_AT + 8].copy_from_slice(&journal.to_le_bytes());
+    mark
 }
 
 fn mark(left: &Left, worker: u32, request: u64, kind: Kind) -> [u8; MARK_BYTES] {

@@ -31,24 +31,30 @@ pub struct Opened {
 pub fn open(journal: &Journal, workers: u32) -> Result<Opened, String> {
     let shown = journal.path.display();
     let fault = |error: io::Error| format!("cannot open the output file {shown}: {}", fault_text(&error));
-    let file = open_file(&journal.path).map_err(fault)?;
-    // One file has one lock, by whatever name it is called.
-    let path = &journal.path.canonicalize().map_err(fault)?;
-    if !file.metadata().map_err(fault)?.is_file() {
+    if journal.path.metadata().is_ok_and(|facts| !facts.is_file()) {
         if journal.resume.is_some() {
             return Err(format!("cannot resume from {shown}, which is no regular file"));
         }
+        // For writing alone: of a pipe we must not be a reader, or its end would never be seen.
+        let file = OpenOptions::new().append(true).open(&journal.path).map_err(fault)?;
         return Ok(Opened { file, marks: None, ledger: Ledger::default(), notes: Vec::new() });
     }
+    open_file(&journal.path).map_err(fault)?;
+    // One file has one lock, by whatever name it is called.
+    let path = &journal.path.canonicalize().map_err(fault)?;
     let marks_path = beside(path);
     let locked = lock::take(&marks_path).map_err(|error| {
         format!("cannot lock {}, which says what is running: {}", marks_path.display(), fault_text(&error))
     })?;
-    let Some(locked) = locked else {
-        return Err(format!("another run is writing {shown}; wait for its end, or choose another --output"));
-    };
     // Whoever had the lock may have put another file in its place.
     let file = open_file(path).map_err(fault)?;
+    // A second lock, on the file itself: that of the marks goes with them when somebody removes them.
+    let taken = || format!("another run is writing {shown}; wait for its end, or choose another --output");
+    let locked = locked.ok_or_else(taken)?;
+    if !lock::keep(&file) {
+        leave_nothing(&locked, &marks_path);
+        return Err(taken());
+    }
     let length = file.metadata().map_err(fault)?.len();
     let Some(left) = marks::read(&locked, length).map_err(fault)? else {
         let marks = marks_path.display();
@@ -69,6 +75,14 @@ fn beside(path: &Path) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(".running");
     name.into()
+}
+
+/// The file of marks is ours alone if it is empty: then it was made for this run, which does not begin.
+fn leave_nothing(locked: &File, marks: &Path) {
+    if locked.metadata().is_ok_and(|facts| facts.len() == 0) {
+        // Whoever waits for the lock looks whether the file still has its name.
+        let _ = std::fs::remove_file(marks);
+    }
 }
 
 fn open_file(path: &Path) -> io::Result<File> {
@@ -99,7 +113,7 @@ impl Found<'_> {
             ));
         }
         self.file.set_len(0).map_err(|error| format!("cannot write {shown}: {}", fault_text(&error)))?;
-        self.ready(&[], Ledger::default(), Vec::new())
+        self.ready(&[], (&[], 0), Ledger::default(), Vec::new())
     }
 
     /// Goes on with what is there: a torn end is cut off, and rows whose jobs run again give way.
@@ -108,7 +122,7 @@ impl Found<'_> {
         let fault = |error: io::Error| format!("cannot resume from {shown}: {}", fault_text(&error));
         let rows = rows::read(&self.file, resume).map_err(fault)?;
         if rows.are_foreign() {
-            self.leave_nothing();
+            leave_nothing(&self.locked, &self.marks_path);
             return Err(format!("cannot resume from {shown}: it holds no records of a run; name the file of one"));
         }
         let mut notes = Vec::new();
@@ -120,33 +134,36 @@ impl Found<'_> {
             notes.push(format!("{shown}: {} lines are no records; what they stood for runs again", rows.damaged));
         }
         let mut open = std::mem::take(&mut self.left);
+        let before = open.len();
         open.extend(rows.repeated);
         let unknown = open.iter().enumerate().map(|(at, left)| (left.content, left.attempt, at));
         let ledger = Ledger::new(rows.ended, unknown, resume.unknown);
         let path = self.path;
-        let mut opened = self.ready(&open, ledger, notes)?;
-        // Last, so that what rows that give way have said is in the marks before.
+        let (left, repeated) = open.split_at(before);
+        let mut opened = self.ready(left, (repeated, rows.whole_bytes), ledger, notes)?;
+        // Last, so that what rows that give way have said is in the marks before. Whoever is killed in between leaves either
+        // the rows, and marks that say so, or none.
         if rows.giving_way > 0 {
             rows::rewrite(&opened.file, path, resume).map_err(fault)?;
             opened.file = open_file(path).map_err(fault)?;
+            lock::keep(&opened.file);
+            opened.marks.as_mut().map_or(Ok(()), Marks::rows_gave_way).map_err(fault)?;
         }
         Ok(opened)
     }
 
-    /// The marks file is ours alone if it is empty: then it was made for this run, which does not begin.
-    fn leave_nothing(&self) {
-        if self.locked.metadata().is_ok_and(|facts| facts.len() == 0) {
-            // Whoever waits for the lock looks whether the file still has its name.
-            let _ = std::fs::remove_file(&self.marks_path);
-        }
-    }
-
-    fn ready(self, open: &[Left], ledger: Ledger, notes: Vec<String>) -> Result<Opened, String> {
+    fn ready(
+        self,
+        left: &[Left],
+        repeated: (&[Left], u64),
+        ledger: Ledger,
+        notes: Vec<String>,
+    ) -> Result<Opened, String> {
         let no_marks = |error: io::Error| {
             let marks = beside(self.path);
             format!("cannot write {}, which says what is running: {}", marks.display(), fault_text(&error))
         };
-        let marks = Marks::begin(self.locked, self.marks_path, self.workers, open).map_err(no_marks)?;
+        let marks = Marks::begin(self.locked, self.marks_path, self.workers, left, repeated).map_err(no_marks)?;
         Ok(Opened { file: self.file, marks: Some(marks), ledger, notes })
     }
 }

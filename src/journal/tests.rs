@@ -45,8 +45,7 @@ fn known(ledger: &mut Ledger, line: &str) -> Option<Known> {
 fn only_what_was_begun_is_unknown() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("out");
-    let opened = open(&journal(path.clone(), None), 2).unwrap();
-    let mut marks = opened.marks.unwrap();
+    let mut marks = open(&journal(path.clone(), None), 2).unwrap().marks.unwrap();
     let all = [
         entrusted("begun", 1, 1, 0, true),
         entrusted("ahead", 2, 1, 1, true),
@@ -130,6 +129,30 @@ fn what_an_earlier_run_had_begun_is_not_forgotten_while_it_is_only_sent_ahead_ag
 }
 
 #[test]
+fn a_row_that_was_to_give_way_and_did_not_counts_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("out");
+    let unknown =
+        row("u", 1, "crashed").replace("\"attempts\"", "\"error\":{\"data\":{\"outcome\":\"unknown\"}},\"attempts\"");
+    let rows = unknown.clone() + &row("other", 2, "ok");
+    // Whoever was to run it again was killed before its row was taken out, or behind that.
+    for (rows_then, stands) in [(rows.clone(), true), (row("other", 2, "ok"), false)] {
+        std::fs::write(&path, &rows).unwrap();
+        let marks = dir.path().join("out.running");
+        let file = std::fs::File::options().read(true).write(true).create(true).truncate(true).open(&marks).unwrap();
+        let left = super::marks::Left { content: content("u"), attempt: 1 };
+        let length = rows.len() as u64;
+        drop(Marks::begin(file, marks, 1, &[], (&[left], length)).unwrap());
+        std::fs::write(&path, rows_then).unwrap();
+        let mut ledger = open(&journal(path.clone(), Some(RESUME)), 1).unwrap().ledger;
+        let found = known(&mut ledger, "u");
+        assert_eq!(found == Some(Known::Ended(Status::Crashed)), stands, "{found:?}");
+        assert_eq!(matches!(found, Some(Known::Unknown { attempts: 1, .. })), !stands, "{found:?}");
+        assert_eq!(known(&mut ledger, "u"), None, "it is one job");
+    }
+}
+
+#[test]
 fn rows_stand_give_way_or_are_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("out");
@@ -157,6 +180,7 @@ fn rows_stand_give_way_or_are_nothing() {
     assert_eq!(statuses, [ok, ok, None, Some(Known::Ended(Status::Failed)), None, None, None, crashed]);
     let kept = std::fs::read_to_string(&path).unwrap();
     assert!(!kept.contains("skipped") && !kept.contains("cancelled") && kept.contains("failed"), "{kept}");
+    drop(opened.file);
     opened.marks.unwrap().remove();
     // A failure gives way when asked, and what is unknown stays known as such until it has run.
     let all = Resume { failed: true, unknown: true };

@@ -29,7 +29,7 @@ use crate::ids::{Generation, WorkerId};
 use crate::pool::{Event, OUTPUT_BACKLOG_BYTES_MAX, Pool};
 use crate::process::cgroup::Group;
 use crate::process::{self, Death, Reaper};
-use crate::report::{Hub, Stderr, Surroundings};
+use crate::report::{Hub, Stderr, Surroundings, stderr::say};
 use crate::status::ExitStatus;
 use crate::time::{Now, Time};
 use children::{Got, Stream};
@@ -128,7 +128,11 @@ pub fn run(config: Config) -> anyhow::Result<ExitCode> {
     // Where processes and threads are short, our workers would take the last of them.
     reactor.stdout.output.prepare();
     reactor.stderr.prepare();
-    reactor.run_to_end()
+    Ok(reactor.run_to_end().unwrap_or_else(|error| {
+        // Workers end by themselves when we are gone.
+        say(&format!("supervisor: the run cannot go on: {error:#}\n"));
+        ExitCode::Defect
+    }))
 }
 
 impl Reactor {

@@ -2,6 +2,10 @@
 
 use std::fmt;
 
+/// What the built-in worker exits with when it can start no command at all, for want of processes or descriptors: EX_TEMPFAIL
+/// of sysexits.h. It has given back what it was sent.
+pub const WANTING: u8 = 75;
+
 /// How a process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ExitStatus {

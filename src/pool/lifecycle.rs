@@ -5,13 +5,14 @@ use super::deadline::Timer;
 use super::event::SpawnFault;
 use super::flight::{Cancel, Flight};
 use super::judge::Ending;
+use super::restart::wanting;
 use super::stop::Stop;
 use super::worker::{State, Worker};
 use super::{Action, Joined, Notice, Pool, Reading};
 use crate::config::Target;
 use crate::ids::WorkerId;
 use crate::protocol::{Outcome, encode, mcp};
-use crate::status::ExitStatus;
+use crate::status::{ExitStatus, WANTING};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::time::Duration;
@@ -25,6 +26,10 @@ const CANCEL_SLACK: Duration = Duration::from_secs(2);
 
 /// A process that outlives SIGKILL for so long (it hangs in the kernel) is no longer waited for.
 const KILL_SPAN: Duration = Duration::from_secs(10);
+
+/// Why a run gives up whose workers can start no command.
+const NOTHING_STARTS: &str = "for 10 s no command could be started, for want of processes or descriptors; see ulimit -u, ulimit -n, \
+                              and pids.max of the control group";
 
 /// The signal that no program sends to itself.
 const SIGKILL: i32 = 9;
@@ -351,11 +356,15 @@ impl Pool {
         let stderr = worker.stderr_tail.clone();
         let blame = worker.blame.clone();
         self.leave_start(id, State::Empty);
+        let is_wanting = self.config.target.is_command() && status == ExitStatus::Code(WANTING.into());
         // One that never worked is told of once, when the run gives up because of such.
-        if worked && !was.is_ending() {
+        if worked && !was.is_ending() && !is_wanting {
             self.notice(Notice::WorkerDied { worker: id, pid, status, stderr: stderr.clone() });
         }
-        if worked || was == State::Draining || self.stop > Stop::Running {
+        if is_wanting && self.stop == Stop::Running {
+            let others_run = self.workers.iter().any(|worker| worker.state.has_process() && worker.flights.open() > 0);
+            self.rest(id, wanting(others_run), NOTHING_STARTS);
+        } else if worked || was == State::Draining || self.stop > Stop::Running {
             self.empty.insert(id);
         } else {
             let from_outside = status == ExitStatus::Signal(SIGKILL) && was != State::Killed;

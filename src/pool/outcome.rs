@@ -37,8 +37,11 @@ impl Pool {
         self.release_shared(id, wire_id, well);
         let Some(key) = flight.job.take() else { return };
         let never_begun = match &ending {
-            // Only of what it was asked to stop can a worker say so, or it could hand a job back for ever.
-            Ending::Answered(Outcome::Error(error)) => flight.cancel.is_some() && was_not_begun(error),
+            // Only of what it was asked to stop can a worker say so, or it could hand a job back for ever. Our own, which can
+            // start nothing any more, leaves then.
+            Ending::Answered(Outcome::Error(error)) => {
+                (flight.cancel.is_some() || self.config.target.is_command()) && was_not_begun(error)
+            }
             Ending::WorkerLost { .. } => flight.begun.is_none(),
             // Of a worker that does not answer nobody knows what it has begun since.
             Ending::Answered(Outcome::Result(_) | Outcome::LargeResult(_)) | Ending::Overdue => false,

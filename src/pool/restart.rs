@@ -16,6 +16,10 @@ const KILLS_PER_DEATH: u32 = 20;
 /// up. While something runs, a shortage is waited out without limit.
 const SHORTAGE_MAX: Duration = Duration::from_secs(10);
 
+/// How long a slot stays empty whose worker found no room to start commands while others had work: longer than a worker tries
+/// by itself (10 s), so that of several to which this happens one is alone at last.
+const WANTING_REST: Duration = Duration::from_secs(12);
+
 /// Deaths of workers that never did any work.
 #[derive(Debug)]
 pub(super) struct Restarts {
@@ -85,6 +89,12 @@ impl Restarts {
         self.shortages_in_a_row += 1;
         Ok(backoff(self.shortages_in_a_row))
     }
+}
+
+/// After a worker that could not start a command for want of processes or descriptors, for as long as it tries. `Err` when
+/// nothing else runs that could free any.
+pub(super) fn wanting(others_run: bool) -> Result<Duration, ()> {
+    if others_run { Ok(WANTING_REST) } else { Err(()) }
 }
 
 fn backoff(failures: u32) -> Duration {

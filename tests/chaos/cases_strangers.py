@@ -1,10 +1,12 @@
 """Processes that are not supervisor's, and nets that somebody cut: children from before it, workers that are stopped when it
 is killed, files that may not grow."""
 
+import os
 import signal
 import subprocess
 
 from case import by_id, case, commands
+from places import another_user
 from sandbox import stat_of
 
 
@@ -64,3 +66,18 @@ def files_may_not_grow(t):
     with open(ran) as file:
         begun = file.read().split()
     t.expect(len(set(begun)) == len(begun), "resumed", "some ran twice: %d of %d" % (len(begun), len(set(begun))))
+
+
+@case("P10", "the machine has room for the workers and not for their commands (`ulimit -u`)",
+      "tried for 10 s, then exit 5 and every job `skipped`: none has failed", slow=True)
+def no_room_for_commands(t):
+    user = another_user(t)
+    t.expect(user, "limit", "no other user is to be had, whose processes could be counted")
+    if not user:
+        return
+    # One for supervisor, two for its writing threads, one for the worker.
+    words = user + ["bash", "-c", "ulimit -u 4; exec \"$@\"", "bash"]
+    os.chmod(t.folder, 0o755)
+    run = t.run("limit", words + t.spawn(workers=1), commands(["echo %d" % n for n in range(9)]), cwd="/", timeout=40, ids=range(1, 10), code=5,
+                want={"skipped": 9}, bound=25)
+    t.expect(b"ulimit -u" in run.err, "limit", run.err)

@@ -3,9 +3,11 @@
 use crate::script::{READY, Script, seconds};
 use serde_json::value::RawValue;
 use std::time::Duration;
+use supervisor::config::Target;
 use supervisor::exit::ExitCode;
 use supervisor::pool::{Event, SpawnFault};
 use supervisor::record::Status;
+use supervisor::status::WANTING;
 
 fn init(text: &str) -> Box<RawValue> {
     RawValue::from_string(text.to_owned()).unwrap()
@@ -42,6 +44,23 @@ fn a_shortage_is_waited_out_and_in_the_end_given_up() {
     }
     t.was_told("GivingUp");
     t.record("a1", Status::Skipped);
+    t.finishes(ExitCode::NoWorkers);
+}
+
+#[test]
+fn workers_that_can_start_no_command_give_their_jobs_back() {
+    let mut t = Script::running(|config| (config.target, config.workers) = (Target::Shell, 2), &["a1", "a2"]);
+    t.worker(1).gets(&["a1"]);
+    t.worker(2).gets(&["a2"]);
+    // The other one still tries, or runs something: the job waits, and this slot longer than the other can try.
+    t.worker(1).answers_cancelled("a1", false).gets(&["a1"]).exits_before_reading("a1", WANTING.into());
+    t.passes(seconds(5));
+    t.nothing_more();
+    t.worker(2).answers("a2");
+    t.record("a2", Status::Ok);
+    t.worker(2).gets(&["a1"]).answers_cancelled("a1", false).gets(&["a1"]).exits_before_reading("a1", WANTING.into());
+    t.was_told("no command could be started");
+    assert_eq!(t.record("a1", Status::Skipped).attempts, 0);
     t.finishes(ExitCode::NoWorkers);
 }
 

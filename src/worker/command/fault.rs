@@ -16,6 +16,12 @@ fn is_shortage(errno: Errno) -> bool {
     matches!(errno, Errno::EAGAIN | Errno::ENOMEM | Errno::EMFILE | Errno::ENFILE | Errno::ETXTBSY)
 }
 
+/// Whether no command at all can be started: there are too many processes or descriptors. (Memory may be short for one command
+/// alone.)
+pub(super) fn concerns_all(errno: Errno) -> bool {
+    matches!(errno, Errno::EAGAIN | Errno::EMFILE | Errno::ENFILE)
+}
+
 /// The error as the answer tells it.
 pub(super) fn explain(errno: Errno, request: &Request, program: &CStr, environment: &[&CStr]) -> SpawnError {
     if is_shortage(errno) {

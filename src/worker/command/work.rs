@@ -15,6 +15,7 @@ use super::spawn::{SpawnError, Spawner};
 use super::vfork::Streams;
 use super::watch::{Source, Watch, now, slot_token};
 use crate::process::{become_subreaper, close_inherited, leave_session, wake_when_orphaned};
+use crate::status::WANTING;
 use nix::errno::Errno;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::unistd::{Pid, getppid};
@@ -282,8 +283,9 @@ impl Worker {
                 }
                 Err(error) => {
                     self.free.push(slot);
-                    self.not_started(request, error);
+                    let goes_on = self.not_started(request, error);
                     self.flush(false)?;
+                    goes_on?;
                 }
             }
         }
@@ -314,13 +316,20 @@ impl Worker {
         Ok(pid)
     }
 
-    fn not_started(&mut self, request: Box<Request>, error: SpawnError) {
+    fn not_started(&mut self, request: Box<Request>, error: SpawnError) -> ControlFlow<u8> {
         let fault = match error {
             SpawnError::Failed(fault) => fault,
             SpawnError::Shortage(errno) => {
                 let shortage = self.shortage.get_or_insert_default();
                 match shortage.fell(now(), self.slots.len() > self.free.len()) {
-                    ControlFlow::Continue(()) => return self.waiting.push_front(request),
+                    ControlFlow::Continue(()) => {
+                        self.waiting.push_front(request);
+                        return ControlFlow::Continue(());
+                    }
+                    ControlFlow::Break(waited) if fault::concerns_all(errno) => {
+                        self.waiting.push_front(request);
+                        return self.leave_for_want(&fault::gave_up(errno, waited).message);
+                    }
                     ControlFlow::Break(waited) => fault::gave_up(errno, waited),
                 }
             }
@@ -328,6 +337,16 @@ impl Worker {
         self.shortage = None;
         self.waiting_bytes -= request.size + REQUEST_BYTES;
         answer::not_started(&mut self.outbox.bytes, &request.id, &fault);
+        ControlFlow::Continue(())
+    }
+
+    /// No command can be started here, and it is nobody's fault: all are given back, and this worker makes room.
+    fn leave_for_want(&mut self, message: &str) -> ControlFlow<u8> {
+        complain(message);
+        for request in std::mem::take(&mut self.waiting) {
+            answer::cancelled_before(&mut self.outbox.bytes, &request.id);
+        }
+        ControlFlow::Break(WANTING)
     }
 }
 

@@ -98,15 +98,24 @@ impl Slot<'_> {
 
     /// Dies of a signal, having read nothing from this job's request on.
     pub(crate) fn dies_before_reading(&mut self, name: &str, signal: i32) {
-        let sent = &self.t.orders.workers[&self.worker];
-        let unread = sent.bytes - sent.begins_at[name];
+        let unread = self.unread_from(name);
         self.ends(ExitStatus::Signal(signal), unread);
+    }
+
+    /// Exits, having read nothing from this job's request on.
+    pub(crate) fn exits_before_reading(&mut self, name: &str, code: i32) {
+        let unread = self.unread_from(name);
+        self.ends(ExitStatus::Code(code), unread);
+    }
+
+    fn unread_from(&self, name: &str) -> usize {
+        let sent = &self.t.orders.workers[&self.worker];
+        sent.bytes - sent.begins_at[name]
     }
 
     /// Closes its standard input, having read nothing from this job's request on.
     pub(crate) fn closes_stdin_before(&mut self, name: &str) -> &mut Self {
-        let sent = &self.t.orders.workers[&self.worker];
-        let unread = sent.bytes - sent.begins_at[name];
+        let unread = self.unread_from(name);
         let (worker, generation) = (self.worker, self.generation);
         self.t.turn(vec![Event::StdinBroken { worker, generation, unread }]);
         self

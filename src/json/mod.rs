@@ -1,6 +1,7 @@
 //! JSON text that is passed on as the bytes it is. Owns [`Json`], the proof that a text is one value, and the quick look
 //! that finds out so for the small plain values which most calls and results are; builds no values.
 
+mod canonical;
 mod one_line;
 mod string;
 
@@ -13,6 +14,7 @@ use std::ops::Deref;
 use std::str::Utf8Error;
 use string::PLAIN;
 
+pub(crate) use canonical::same_value;
 pub(crate) use one_line::one_line;
 pub use one_line::push_one_line;
 pub use string::{push_bytes, push_hex, push_string};

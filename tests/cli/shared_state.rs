@@ -4,7 +4,7 @@ use crate::harness::{Done, Run, TempDir, counts};
 use serde_json::{Value, json};
 
 const PYTHON: &str = r#"
-import os, signal, time
+import json, os, signal, time
 from supervisor import Barrier, Event, Lock, Queue, RLock, Semaphore, Value
 
 def count(times):
@@ -47,6 +47,15 @@ def put(items):
 def get():
     return list(iter(Queue("q", 2).get, None))
 def meet(): return Barrier("b", 3).wait()
+def carry(literal):
+    item = json.loads(literal)
+    Queue("carried").put(item); Value("carried").set(item)
+    return json.dumps([Queue("carried").get(), Value("carried").get(), Value("made " + literal, item).get()])
+def wait_for_item(): return json.dumps(Queue("awaited").get())
+def put_late():
+    Event("never").wait(0.1)
+    Queue("awaited").put("\udcff")
+def swap_none(): return [Value("d", None).compare_and_swap(None, 5), Value("d").get()]
 def swap(): return [Value("x", 5).compare_and_swap(5, 6), Value("x", 5).compare_and_swap(5, 7), Value("x").get()]
 "#;
 
@@ -71,6 +80,15 @@ export async function admitted() {
 export async function put(items) { const queue = new Queue("q", 2); for (const item of [...items, null]) await queue.put(item) }
 export async function get() { const queue = new Queue("q", 2), all = []; for (;;) { const item = await queue.get(); if (item === null) return all; all.push(item) } }
 export async function meet() { return new Barrier("b", 3).wait() }
+export async function carry(literal) {
+  const item = literal.startsWith("Map") ? new Map([[1, 2]]) : JSON.parse(literal), value = new Value("made " + literal, item)
+  await new Queue("carried").put(item); await new Value("carried").set(item)
+  return JSON.stringify([await new Queue("carried").get(), await new Value("carried").get(), await value.get()])
+}
+export async function wait_for_item() { return JSON.stringify(await new Queue("awaited").get()) }
+export async function put_late() { await new Event("never").wait({ timeout: 0.1 }); await new Queue("awaited").put("\udcff") }
+export async function swap_none() { return [await new Value("d", null).compareAndSwap(null, 5), await new Value("d").get()] }
+export async function set_nan() { await new Value("n").set(NaN) }
 export async function swap() { const x = new Value("x", 5); return [await x.compareAndSwap(5, 6), await x.compareAndSwap(5, 7), await x.get()] }
 "#;
 
@@ -188,4 +206,29 @@ fn compare_and_swap_swaps_once_and_a_reentrant_lock_is_taken_twice() {
     }
     let done = run("nested", "--python", &["-w", "1"], &[("nested", json!([]))]).expect_code(0);
     assert_eq!(results(&done), [json!("twice")]);
+}
+
+#[test]
+fn what_is_shared_comes_back_as_it_was() {
+    let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
+    for language in LANGUAGES {
+        let literals = [r#""\udcff""#, "0.1234567890123456", "5e-324", r#"{"b": 1, "a": null}"#, "null", &deep];
+        let spaced = |literal: &str| {
+            if language == "--node" { literal.replace(": ", ":").replace(", ", ",") } else { literal.into() }
+        };
+        let comma = if language == "--node" { "," } else { ", " };
+        let more = if language == "--node" { ("Map", r#"{"1":2}"#) } else { ("1000000000000000000000000000001", "") };
+        let calls: Vec<_> = literals.iter().chain([&more.0]).map(|literal| ("carry", json!([literal]))).collect();
+        let done = run("carried", language, &["-w", "1"], &calls).expect_code(0);
+        for (result, literal) in results(&done).iter().zip(literals.iter().chain([&more.0])) {
+            let back = if *literal == "Map" { more.1.to_owned() } else { spaced(literal) };
+            let list = format!("[{}]", [back.as_str(); 3].join(comma));
+            assert_eq!(result.as_str(), Some(list.as_str()), "{language} {literal}");
+        }
+        let calls = [("wait_for_item", json!([])), ("put_late", json!([])), ("swap_none", json!([]))];
+        let done = run("awaited", language, &["-w", "3"], &calls).expect_code(0);
+        assert_eq!(results(&done), [json!(r#""\udcff""#), json!(null), json!([true, 5])]);
+    }
+    let done = run("nan", "--node", &["-w", "1"], &[("set_nan", json!([]))]).expect_code(1);
+    assert_eq!(done.by_id()["1"]["error"]["message"], "TypeError: NaN has no form in JSON");
 }

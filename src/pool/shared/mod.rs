@@ -15,6 +15,7 @@ mod semaphore;
 mod value;
 
 use crate::ids::{Generation, WorkerId};
+use crate::json::Json;
 use params::Params;
 use serde_json::json;
 use std::collections::btree_map::Entry;
@@ -103,7 +104,7 @@ pub(super) struct Shared {
     semaphores: BTreeMap<Box<str>, semaphore::Semaphore>,
     events: BTreeMap<Box<str>, event::Event>,
     barriers: BTreeMap<Box<str>, barrier::Barrier>,
-    values: BTreeMap<Box<str>, serde_json::Value>,
+    values: BTreeMap<Box<str>, Json>,
     queues: BTreeMap<Box<str>, queue::Queue>,
     bytes: usize,
     /// Waits by ticket.
@@ -237,12 +238,13 @@ impl Shared {
         }
     }
 
-    fn answer(&mut self, party: Party, id: &str, result: serde_json::Value) {
+    /// Answers with a result: a value, or the text of one.
+    fn answer(&mut self, party: Party, id: &str, result: impl ToString) {
         self.effects.push_back(Effect::Answer { party, id: id.into(), body: Ok(result.to_string()) });
     }
 
     /// Answers somebody who waited.
-    fn answer_waiter(&mut self, waiter: &Waiter, kind: Kind, name: &str, result: serde_json::Value) {
+    fn answer_waiter(&mut self, waiter: &Waiter, kind: Kind, name: &str, result: impl ToString) {
         self.end_wait(waiter, kind, name);
         self.answer(waiter.party, &waiter.id, result);
     }
@@ -307,7 +309,12 @@ impl Shared {
     fn keep_bytes(&mut self, more: usize, less: usize) -> Result<(), (i64, String)> {
         let bytes = (self.bytes + more).saturating_sub(less);
         if more > less && bytes > BYTES_MAX {
-            return Err((LIMIT_REACHED, format!("shared values and queues hold {BYTES_MAX} bytes already")));
+            let held = self.bytes;
+            let why = format!(
+                "{more} bytes are too many: shared values and queues hold {held} and may hold {BYTES_MAX} together; take \
+                 items out, or keep large data in files and share their names"
+            );
+            return Err((LIMIT_REACHED, why));
         }
         self.bytes = bytes;
         Ok(())

@@ -15,11 +15,11 @@ pub(super) struct Params<'a> {
     #[serde(borrow)]
     pub(super) name: Cow<'a, str>,
     timeout: Option<f64>,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "even_null")]
     value: Option<&'a RawValue>,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "even_null")]
     initial: Option<&'a RawValue>,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "even_null")]
     amount: Option<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "even_null")]
     expected: Option<&'a RawValue>,
@@ -58,38 +58,37 @@ impl<'a> Params<'a> {
         self.timeout.is_some_and(|seconds| seconds <= 0.0)
     }
 
-    pub(super) fn value(&self) -> Result<serde_json::Value, Refusal> {
-        json_of(self.value, "value")
+    pub(super) fn value(&self) -> Result<&'a str, Refusal> {
+        text_of(self.value, "value")
     }
 
-    pub(super) fn initial(&self) -> Result<serde_json::Value, Refusal> {
-        self.initial.map_or(Ok(0.into()), |raw| json_of(Some(raw), "initial"))
+    pub(super) fn initial(&self) -> &'a str {
+        self.initial.map_or("0", RawValue::get)
     }
 
-    pub(super) fn amount(&self) -> Result<serde_json::Value, Refusal> {
-        self.amount.map_or(Ok(1.into()), |raw| json_of(Some(raw), "amount"))
+    pub(super) fn amount(&self) -> &'a str {
+        self.amount.map_or("1", RawValue::get)
     }
 
-    pub(super) fn expected(&self) -> Result<serde_json::Value, Refusal> {
-        json_of(self.expected, "expected")
+    pub(super) fn expected(&self) -> Result<&'a str, Refusal> {
+        text_of(self.expected, "expected")
     }
 
-    pub(super) fn new_value(&self) -> Result<serde_json::Value, Refusal> {
-        json_of(self.new, "new")
+    pub(super) fn new_value(&self) -> Result<&'a str, Refusal> {
+        text_of(self.new, "new")
     }
 
-    pub(super) fn item(&self) -> Result<Box<str>, Refusal> {
-        self.item.map(|raw| raw.get().into()).ok_or((INVALID_PARAMS, "\"item\" is missing".into()))
+    pub(super) fn item(&self) -> Result<&'a str, Refusal> {
+        text_of(self.item, "item")
     }
 
     /// The count of a semaphore: how many may hold it together.
     pub(super) fn count(&self) -> Result<u64, Refusal> {
-        let value = self.value.map_or(Ok(1.into()), |raw| json_of(Some(raw), "value"))?;
-        value.as_u64().filter(|&count| count > 0).ok_or((INVALID_PARAMS, "\"value\" must be a number from 1".into()))
+        let count = self.value.map_or(Some(1), |raw| raw.get().parse().ok());
+        count.filter(|&count| count > 0).ok_or((INVALID_PARAMS, "\"value\" must be a number from 1".into()))
     }
 }
 
-fn json_of(raw: Option<&RawValue>, member: &str) -> Result<serde_json::Value, Refusal> {
-    let raw = raw.ok_or_else(|| (INVALID_PARAMS, format!("{member:?} is missing")))?;
-    serde_json::from_str(raw.get()).map_err(|error| (INVALID_PARAMS, format!("{member:?}: {error}")))
+fn text_of<'a>(raw: Option<&'a RawValue>, member: &str) -> Result<&'a str, Refusal> {
+    raw.map(RawValue::get).ok_or_else(|| (INVALID_PARAMS, format!("{member:?} is missing")))
 }

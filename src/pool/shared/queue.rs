@@ -20,17 +20,17 @@ impl Shared {
         let max = params.maxsize.filter(|&max| max > 0).unwrap_or(usize::MAX);
         let queue = self.queues.entry(name.into()).or_default();
         if let Some(getter) = queue.getters.pop_front() {
-            self.answer_item(&getter, name, &item);
+            self.answer_waiter(&getter, Kind::QueueGet, name, got(item));
         } else if queue.items.len() < max {
             self.keep_bytes(item.len(), 0)?;
-            self.queues.get_mut(name).expect("it is there").items.push_back(item);
+            self.queues.get_mut(name).expect("it is there").items.push_back(item.into());
         } else if params.is_impatient() {
             self.answer(asked.party, asked.id, json!({"ok": false}));
             return Ok(());
         } else {
             self.keep_bytes(item.len(), 0)?;
             let waiter = self.wait(asked, Kind::QueuePut, params);
-            self.queues.get_mut(name).expect("it is there").putters.push_back((waiter, item));
+            self.queues.get_mut(name).expect("it is there").putters.push_back((waiter, item.into()));
             return Ok(());
         }
         self.answer(asked.party, asked.id, json!({"ok": true}));
@@ -43,8 +43,7 @@ impl Shared {
         if let Some(item) = queue.items.pop_front() {
             self.bytes -= item.len();
             self.queue_refill(name);
-            let item: serde_json::Value = serde_json::from_str(&item).expect("it was JSON when it came");
-            self.answer(asked.party, asked.id, json!({"ok": true, "item": item}));
+            self.answer(asked.party, asked.id, got(&item));
         } else if params.is_impatient() {
             self.answer(asked.party, asked.id, json!({"ok": false}));
         } else {
@@ -61,11 +60,6 @@ impl Shared {
             queue.items.push_back(item);
             self.answer_waiter(&putter, Kind::QueuePut, name, json!({"ok": true}));
         }
-    }
-
-    fn answer_item(&mut self, getter: &Waiter, name: &str, item: &str) {
-        let item: serde_json::Value = serde_json::from_str(item).expect("it was JSON when it came");
-        self.answer_waiter(getter, Kind::QueueGet, name, json!({"ok": true, "item": item}));
     }
 
     pub(super) fn queue_size(&mut self, asked: &Asked<'_>, params: &Params<'_>) -> Result<(), Refusal> {
@@ -108,4 +102,9 @@ impl Shared {
         });
         gone
     }
+}
+
+/// The answer to one who takes an item, which is handed on as the text it came as.
+fn got(item: &str) -> String {
+    format!(r#"{{"item":{item},"ok":true}}"#)
 }

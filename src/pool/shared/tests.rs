@@ -17,8 +17,11 @@ impl Table {
     }
 
     fn ask(&mut self, who: char, id: &str, method: &str, params: serde_json::Value) -> Vec<String> {
-        let params = params.to_string();
-        assert!(self.shared.ask(&Asked { party: party(who), id, method, params: &params }));
+        self.ask_text(who, id, method, &params.to_string())
+    }
+
+    fn ask_text(&mut self, who: char, id: &str, method: &str, params: &str) -> Vec<String> {
+        assert!(self.shared.ask(&Asked { party: party(who), id, method, params }));
         self.effects()
     }
 
@@ -130,13 +133,63 @@ fn semaphores_count() {
 #[test]
 fn values_add_exactly_and_swap_only_what_is_expected() {
     let mut t = Table::new();
-    let add = |n: i64| json!({"name": "v", "amount": n});
-    assert_eq!(t.ask('A', "1", "value.add", add(9_007_199_254_740_993)), [r#"A1={"value":9007199254740993}"#]);
-    assert_eq!(t.ask('A', "2", "value.add", add(i64::MAX)), ["A2!-32602"]);
-    let cas = |expected: i64| json!({"name": "w", "initial": 5, "expected": expected, "new": null});
-    assert_eq!(t.ask('A', "3", "value.cas", cas(4)), [r#"A3={"swapped":false,"value":5}"#]);
-    assert_eq!(t.ask('A', "4", "value.cas", cas(5)), [r#"A4={"swapped":true,"value":null}"#]);
+    for (value, amount, sum) in [
+        ("0", "9007199254740993", r#"A1={"value":9007199254740993}"#),
+        ("9007199254740993", "9223372036854775807", r#"A1={"value":9232379236109516800}"#),
+        ("18446744073709551615", "-9223372036854775808", r#"A1={"value":9223372036854775807}"#),
+        ("18446744073709551615", "1", "A1!-32602"),
+        ("1000000000000000000000000000000", "1", "A1!-32602"),
+        ("1", "0.5", r#"A1={"value":1.5}"#),
+        ("1.5", "1e0", r#"A1={"value":2.5}"#),
+        ("1e308", "1e308", "A1!-32602"),
+        ("1e999", "1", "A1!-32602"),
+        ("\"1\"", "1", "A1!-32602"),
+        ("1", "null", "A1!-32602"),
+    ] {
+        t.ask_text('A', "0", "value.set", &format!(r#"{{"name":"v","value":{value}}}"#));
+        let answer = t.ask_text('A', "1", "value.add", &format!(r#"{{"name":"v","amount":{amount}}}"#));
+        assert_eq!(answer, [sum], "{value} {amount}");
+    }
+    let cas = |expected: &str| format!(r#"{{"name":"w","initial":{{"a":5,"b":""}},"expected":{expected},"new":null}}"#);
+    let kept = r#"A3={"swapped":false,"value":{"a":5,"b":""}}"#;
+    assert_eq!(t.ask_text('A', "3", "value.cas", &cas(r#"{"a":6,"b":""}"#)), [kept]);
+    let swapped = r#"A4={"swapped":true,"value":null}"#;
+    assert_eq!(t.ask_text('A', "4", "value.cas", &cas(r#"{"b":"","a":5.0}"#)), [swapped]);
     assert_eq!(t.ask('A', "5", "value.get", json!({"name": "w"})), [r#"A5={"value":null}"#]);
+}
+
+/// JSON of which a parser into values refuses some and changes the rest.
+const AS_IT_CAME: [&str; 6] = [
+    r#""\udcff""#,
+    "1e999",
+    "1000000000000000000000000000001",
+    "0.1000000000000000055511151231257827",
+    r#"{"b":1,"a":2,"b":3}"#,
+    "null",
+];
+
+#[test]
+fn values_and_items_are_handed_on_as_the_text_they_came_as() {
+    let mut t = Table::new();
+    let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
+    for text in AS_IT_CAME.into_iter().chain([deep.as_str()]) {
+        let put = format!(r#"{{"name":"q","maxsize":1,"item":{text}}}"#);
+        let (got, value) = (format!(r#"{{"item":{text},"ok":true}}"#), format!(r#"{{"value":{text}}}"#));
+        t.ask_text('A', "1", "queue.put", &put);
+        assert!(t.ask_text('A', "2", "queue.put", &put).is_empty(), "it waits for room");
+        let filled = [r#"A2={"ok":true}"#.to_owned(), format!("B1={got}")];
+        assert_eq!(t.ask_text('B', "1", "queue.get", r#"{"name":"q"}"#), filled);
+        assert_eq!(t.ask_text('B', "2", "queue.get", r#"{"name":"q"}"#), [format!("B2={got}")]);
+        assert!(t.ask_text('B', "3", "queue.get", r#"{"name":"q"}"#).is_empty(), "it waits for an item");
+        assert_eq!(t.ask_text('A', "3", "queue.put", &put), [format!("B3={got}"), r#"A3={"ok":true}"#.to_owned()]);
+
+        let set = format!(r#"{{"name":"v","value":{text}}}"#);
+        assert_eq!(t.ask_text('A', "4", "value.set", &set), [format!("A4={value}")]);
+        let get = format!(r#"{{"name":"new {}","initial":{text}}}"#, text.len());
+        assert_eq!(t.ask_text('A', "5", "value.get", &get), [format!("A5={value}")]);
+        let cas = format!(r#"{{"name":"v","expected":{text},"new":0}}"#);
+        assert_eq!(t.ask_text('A', "6", "value.cas", &cas), [r#"A6={"swapped":true,"value":0}"#]);
+    }
 }
 
 #[test]
@@ -175,7 +228,14 @@ fn queues_hold_back_both_sides() {
 fn limits_are_told() {
     let mut t = Table::new();
     let big = "x".repeat(BYTES_MAX);
-    assert_eq!(t.ask('A', "1", "value.set", json!({"name": "v", "initial": 0, "value": big})), ["A1!-32011"]);
+    t.ask('A', "0", "queue.put", json!({"name": "q", "item": 12_345}));
+    let params = json!({"name": "v", "initial": 0, "value": big}).to_string();
+    t.shared.ask(&Asked { party: party('A'), id: "1", method: "value.set", params: &params });
+    let Some(Effect::Answer { body: Err((LIMIT_REACHED, why)), .. }) = t.shared.next_effect() else {
+        panic!("refused")
+    };
+    let told = "67108866 bytes are too many: shared values and queues hold 29 and may hold 67108864 together";
+    assert!(why.starts_with(told), "{why}");
     assert_eq!(t.ask('A', "2", "lock.acquire", json!({"name": ""})), ["A2!-32602"]);
     assert_eq!(t.ask('A', "3", "lock.acquire", json!([])), ["A3!-32602"]);
 }

@@ -13,13 +13,20 @@ function ask(method, params) {
   return new Promise((resolve, reject) => {
     if (ended) return reject(new SupervisorError({ code: -32001, message: "supervisor has closed the channel" }));
     const id = `node-${++askedCount}`;
+    const line = `{"jsonrpc":"2.0","id":"${id}","method":"${method}","params":${paramsJson(params)}}\n`;
     asked.set(id, (reply) => {
       asked.delete(id);
       if ("error" in reply) reject(new SupervisorError(reply.error));
       else resolve(reply.result ?? {});
     });
-    send(JSON.stringify({ jsonrpc: "2.0", id, method, params: { ...params, job: jobId() } }) + "\n");
+    send(line);
   });
+}
+
+// What is shared is written as results are: nothing of it is lost without a word. A timeout may be Infinity.
+function paramsJson(params) {
+  const given = Object.entries({ ...params, job: jobId() }).filter(([, value]) => value !== undefined);
+  return `{${given.map(([name, value]) => `"${name}":${(name === "timeout" ? JSON.stringify : resultJson)(value)}`)}}`;
 }
 
 class Shared {
@@ -122,9 +129,9 @@ class Value extends Shared {
 
   on = (verb, more) => ask(`value.${verb}`, { name: this.name, initial: this.initial, ...more });
   get = async () => (await this.on("get")).value;
-  set = async (value) => void (await this.on("set", { value }));
+  set = async (value = null) => void (await this.on("set", { value }));
   add = async (amount = 1) => (await this.on("add", { amount })).value;
-  compareAndSwap = async (expected, next) => (await this.on("cas", { expected, new: next })).swapped;
+  compareAndSwap = async (expected = null, next = null) => (await this.on("cas", { expected, new: next })).swapped;
 }
 
 class Queue extends Shared {
@@ -136,7 +143,7 @@ class Queue extends Shared {
   on = (verb, more) => ask(`queue.${verb}`, { name: this.name, maxsize: this.maxsize, ...more });
   size = async () => (await this.on("size")).size;
 
-  async put(item, { timeout } = {}) {
+  async put(item = null, { timeout } = {}) {
     if ((await this.on("put", { item, timeout })).ok === false) throw new SupervisorError({ message: "the queue is full" });
   }
 

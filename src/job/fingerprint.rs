@@ -6,6 +6,7 @@
 //! is still the same.
 
 use super::model::{Argument, Call, Job, UserId};
+use crate::json::{plain_string, push_plain_string, string_length};
 use std::fmt;
 use xxhash_rust::xxh3::Xxh3;
 
@@ -51,7 +52,7 @@ impl Fingerprint {
     /// Stands for any job that was given this id, for records that do not say what the job was.
     pub fn of_id(id: &str) -> Self {
         let mut hash = Hash::new(b"id");
-        hash.part(b'i', id.as_bytes());
+        hash.part(b'i', plain_string(id).as_bytes());
         hash.finish()
     }
 
@@ -93,34 +94,32 @@ impl Hash {
         self.0.update(bytes);
     }
 
-    /// JSON without the blanks between its tokens: who writes the list anew may space it otherwise.
+    /// JSON without the blanks between its tokens and the escapes that need not be: who writes the list anew may space and
+    /// spell it otherwise.
     fn json(&mut self, json: &[u8]) {
         self.0.update(b"p");
         let mut rest = json;
         while let Some(at) = rest.iter().position(|&byte| byte == b'"' || byte.is_ascii_whitespace()) {
             self.0.update(&rest[..at]);
             let taken = if rest[at] == b'"' { string_length(&rest[at..]) } else { 0 };
-            self.0.update(&rest[at..at + taken]);
+            self.string(&rest[at..at + taken]);
             rest = &rest[at + taken.max(1)..];
         }
         self.0.update(rest);
     }
 
+    fn string(&mut self, json: &[u8]) {
+        if memchr::memchr(b'\\', json).is_none() {
+            return self.0.update(json);
+        }
+        let mut plain = Vec::with_capacity(json.len());
+        push_plain_string(&mut plain, json);
+        self.0.update(&plain);
+    }
+
     fn finish(self) -> Fingerprint {
         Fingerprint(self.0.digest128().to_be_bytes())
     }
-}
-
-/// Bytes of the JSON string that begins here, quotes included.
-fn string_length(json: &[u8]) -> usize {
-    let mut at = 1;
-    while let Some(next) = json.get(at..).and_then(|rest| memchr::memchr2(b'"', b'\\', rest)) {
-        if json[at + next] == b'"' {
-            return at + next + 1;
-        }
-        at += next + 2;
-    }
-    json.len()
 }
 
 #[cfg(test)]
@@ -144,6 +143,12 @@ mod tests {
                 r#"{"method":"f","params":[1,"a b"]}"#,
                 r#"{"method":"f","params": [ 1, "a b" ],"timeout":3,"tags":["x"]}"#,
             ),
+            (
+                r#"{"method":"f","params":["\u00e9\/",{"\n":1}]}"#,
+                "{\"method\":\"f\",\"params\":[\"\u{e9}/\",{\"\\u000A\":1}]}",
+            ),
+            (r#"{"id":"\u00e9\/","command":"a"}"#, "{\"id\":\"\u{e9}/\",\"command\":\"a\"}"),
+            (r#"{"id":"\uD800","command":"a"}"#, r#"{"id":"\ud800","command":"a"}"#),
             (r#"{"command":["a","b"],"priority":2}"#, r#"{"command":["a","b"]}"#),
         ];
         for (one, other) in same {
@@ -175,11 +180,14 @@ mod tests {
     fn it_does_not_change_from_release_to_release() {
         // Journals hold these: a release that computes others would run finished jobs again.
         assert_eq!(of("true").to_string(), TRUE);
+        assert_eq!(of(CALL).to_string(), CALLED);
         assert_eq!(Fingerprint::parse(TRUE), Some(of("true")));
         for bad in ["", "xyz", &TRUE.to_uppercase(), &TRUE[1..]] {
             assert_eq!(Fingerprint::parse(bad), None, "{bad}");
         }
     }
 
+    const CALL: &str = r#"{"id":"a\"b","method":"f","params":["a\\b\n",1.0]}"#;
+    const CALLED: &str = "7fc901a2805784fbafaf8f95ef7c690c";
     const TRUE: &str = "6c60e9439129f26534dd7e26477af210";
 }

@@ -106,7 +106,7 @@ fn parse_text<'a>(text: &'a str, make: impl Make<'a>) -> Result<Parsed, Fault> {
 pub(super) fn object<'a>(text: &'a str, make: impl Make<'a>) -> Result<Parsed, Fault> {
     match plain_call(text) {
         Some(PlainCall { id, method, params }) => Ok(Parsed {
-            id: id.map(|raw| UserId::Json(raw.into())),
+            id: id.map(UserId::of_json),
             call: Call::Function(make(method, params.unwrap_or("[]").into())),
             options: None,
         }),
@@ -171,7 +171,7 @@ fn from_serde(text: &str, error: &serde_json::Error, id: Option<UserId>) -> Faul
 
 fn user_id(raw: &str) -> Result<UserId, Wrong<'_>> {
     match is_user_id(raw) {
-        true => Ok(UserId::Json(raw.into())),
+        true => Ok(UserId::of_json(raw)),
         false => Err(Wrong::member(raw, Member::Id, "a string or a number")),
     }
 }

@@ -2,23 +2,29 @@
 
 use super::fingerprint::Fingerprint;
 use crate::ids::JobId;
-use crate::json::Json;
+use crate::json::{Json, plain_string};
 use crate::part::Part;
 use compact_str::CompactString;
 use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
-/// What the user calls a job: comes back unchanged in its record.
+/// What the user calls a job: comes back in its record.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum UserId {
     /// No id was given: the job's number in the list.
     Number(u64),
-    /// The JSON text of the id as it stood in the list: a string with its quotes, or a number.
+    /// The JSON text of the id: a number as it stood in the list, or a string with its quotes, in the one spelling that
+    /// makes ids the same which are.
     Json(Box<str>),
 }
 
 impl UserId {
+    /// The id with this JSON text.
+    pub(super) fn of_json(json: &str) -> Self {
+        UserId::Json(plain_string(json).into())
+    }
+
     /// The id as a person would write it: a string without its quotes.
     pub fn as_text(&self) -> Cow<'_, str> {
         match self {

@@ -14,7 +14,7 @@ use std::ops::Deref;
 use std::str::Utf8Error;
 use string::PLAIN;
 
-pub(crate) use canonical::same_value;
+pub(crate) use canonical::{plain_string, push_plain_string, same_value, string_length};
 pub(crate) use one_line::one_line;
 pub use one_line::push_one_line;
 pub use string::{push_bytes, push_hex, push_string};

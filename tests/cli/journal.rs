@@ -272,6 +272,22 @@ fn records_of_json_runs_are_gone_on_with_by_their_ids() {
 }
 
 #[test]
+fn a_job_is_the_same_however_its_strings_are_escaped() {
+    let dir = TempDir::new("journal-escapes");
+    dir.file("t.py", "def f(text):\n    print(text, file=open('ran', 'a'))\n");
+    let plain = "{\"id\":\"\u{e9}/\",\"method\":\"f\",\"params\":[1]}\n{\"method\":\"f\",\"params\":[\"\u{e9}/\"]}\n";
+    let escaped = plain.replace('\u{e9}', "\\u00e9").replace('/', "\\/");
+    for (first, second) in [(plain, escaped.as_str()), (&escaped, plain)] {
+        run(&dir, &["--python", "t.py"], first, 0);
+        run(&dir, &["--python", "t.py", "--resume"], second, 0);
+        let ids: Vec<Value> = rows(&journal(&dir)).into_iter().map(|row| row["id"].clone()).collect();
+        assert_eq!(ids.len(), 2, "{ids:?}");
+        assert!(ids.contains(&"\u{e9}/".into()), "{ids:?}");
+        std::fs::remove_file(journal(&dir)).unwrap();
+    }
+}
+
+#[test]
 fn needs_look_at_earlier_runs() {
     let dir = TempDir::new("journal-needs");
     let first = "{\"id\":\"a\",\"command\":\"true\"}\n{\"id\":\"b\",\"command\":\"false\"}\n";

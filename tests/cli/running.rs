@@ -99,6 +99,19 @@ fn a_job_runs_after_those_it_needs_and_not_if_they_failed() {
 }
 
 #[test]
+fn an_id_is_the_same_however_it_is_escaped() {
+    let list = concat!(
+        r#"{"id":"\u00e9","command":["true"]}"#,
+        "\n{\"command\":[\"true\"],\"needs\":[\"\u{e9}\"]}\n",
+        r#"{"command":["true"],"needs":["a\/b"]}"#,
+        "\n",
+        r#"{"id":"a/b","command":["true"]}"#
+    );
+    let done = Run::json(["-w", "1"]).stdin(list).run().expect_code(0);
+    assert_eq!(done.statuses(), counts([("ok", 4)]));
+}
+
+#[test]
 fn higher_priority_goes_first() {
     let jobs = [("a", 0), ("b", -1), ("c", 5), ("d", 5), ("e", 0)];
     let mut list = "{\"id\":\"z\",\"command\":\"sleep 0.3\",\"priority\":100}\n".to_owned();

@@ -25,6 +25,12 @@ def hang_holding():
     Lock("l").acquire()
     Event("held").set()
     while True: pass
+def fail_holding():
+    Lock("l").acquire()
+    raise ValueError
+def return_holding(): Lock("l").acquire()
+def learn():
+    with Lock("l") as lock: return lock.previous_holder_died
 def come_after():
     Event("held").wait()
     Event("waits").set()
@@ -145,6 +151,13 @@ fn a_lock_is_free_again_when_its_holder_times_out() {
     let done = run.stdin(list).run().expect_code(1);
     assert_eq!(done.by_id()["1"]["status"], "timeout");
     assert_eq!(done.by_id()["2"]["result"], true);
+}
+
+#[test]
+fn who_ends_without_releasing_a_lock_is_told_of_to_the_next() {
+    let calls = ["fail_holding", "learn", "return_holding", "learn", "learn"].map(|name| (name, json!([])));
+    let done = run("left-locks", "--python", &["-w", "1"], &calls).expect_code(1);
+    assert_eq!(results(&done), [json!(null), json!(true), json!(null), json!(true), json!(false)]);
 }
 
 #[test]

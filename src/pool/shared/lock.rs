@@ -8,6 +8,8 @@ use std::collections::{BTreeSet, VecDeque};
 #[derive(Debug, Default)]
 pub(super) struct Lock {
     holder: Option<Party>,
+    /// It was taken for a job that named it in `locks`: the end of the job is its release, unless that was no good one.
+    by_job: bool,
     /// The last holder ended without releasing it.
     orphaned: bool,
     waiters: VecDeque<Claim>,
@@ -29,7 +31,7 @@ impl Shared {
         let name = params.name.as_ref();
         let lock = self.locks.entry(name.into()).or_default();
         if lock.holder.is_none() {
-            lock.holder = Some(asked.party);
+            (lock.holder, lock.by_job) = (Some(asked.party), false);
             let orphaned = std::mem::take(&mut lock.orphaned);
             self.engage(asked.party, Kind::Lock, name);
             self.answer(asked.party, asked.id, acquired(orphaned));
@@ -99,7 +101,7 @@ impl Shared {
                 Claim::Request(_) => {
                     let lock = self.locks.get_mut(name).expect("it is there");
                     let Some(Claim::Request(waiter)) = lock.waiters.remove(at) else { unreachable!("just seen") };
-                    lock.holder = Some(waiter.party);
+                    (lock.holder, lock.by_job) = (Some(waiter.party), false);
                     let orphaned = std::mem::take(&mut lock.orphaned);
                     self.answer_waiter(&waiter, Kind::Lock, name, acquired(orphaned));
                     self.engage(waiter.party, Kind::Lock, name);
@@ -140,8 +142,7 @@ impl Shared {
         let party = Party::Waiting(number);
         for name in names {
             let lock = self.locks.get_mut(name).expect("made when it was claimed");
-            lock.holder = Some(party);
-            lock.orphaned = false;
+            (lock.holder, lock.by_job, lock.orphaned) = (Some(party), true, false);
             lock.waiters.retain(|claim| !matches!(claim, Claim::Job { number: other, .. } if *other == number));
             self.engage(party, Kind::Lock, name);
         }
@@ -181,6 +182,7 @@ impl Shared {
     pub(super) fn lock_party_ended(&mut self, name: &str, party: Party, well: bool) {
         let Some(lock) = self.locks.get_mut(name) else { return };
         let held = lock.holder == Some(party);
+        let orphaned = !(well && lock.by_job);
         let mut gone = Vec::new();
         lock.waiters.retain(|claim| match claim {
             Claim::Request(waiter) if waiter.party == party => {
@@ -193,7 +195,7 @@ impl Shared {
             self.end_wait(&waiter, Kind::Lock, name);
         }
         if held {
-            self.lock_free(name, !well);
+            self.lock_free(name, orphaned);
         }
     }
 }

@@ -175,7 +175,8 @@ impl Shared {
         }
     }
 
-    /// A job has ended; `well` says that it was not killed, lost or given up.
+    /// A job has ended; `well` says that it was not killed, lost or given up. A lock that it took itself and did not release
+    /// is left behind all the same.
     pub(super) fn job_ended(&mut self, worker: WorkerId, generation: Generation, job: u64, well: bool) {
         if !self.engaged.is_empty() {
             self.party_ended(Party::Worker(worker, generation, Some(job)), well);

@@ -118,6 +118,30 @@ fn jobs_take_all_their_locks_or_none() {
 }
 
 #[test]
+fn the_next_holder_learns_of_a_lock_that_was_not_released() {
+    let mut t = Table::new();
+    let l = || json!({"name": "l"});
+    let ends = |t: &mut Table, who: char, well: bool| {
+        t.shared.job_ended(WorkerId(who as u32), Generation(1), 7, well);
+        t.effects()
+    };
+    t.ask('A', "1", "lock.acquire", l());
+    assert!(t.ask('B', "1", "lock.acquire", l()).is_empty());
+    assert_eq!(ends(&mut t, 'A', true), [format!("B1={GOT_FROM_THE_DEAD}")], "it ended well and released nothing");
+    assert!(ends(&mut t, 'B', true).is_empty());
+    assert_eq!(t.ask('C', "1", "lock.acquire", l()), [format!("C1={GOT_FROM_THE_DEAD}")]);
+    t.ask('C', "2", "lock.release", l());
+    // What a job named in `locks` is released by its end, unless that was no good one.
+    for (well, learns) in [(true, GOT), (false, GOT_FROM_THE_DEAD)] {
+        assert!(t.shared.claim(1, &["l".into()]));
+        t.shared.hand_over(1, &["l".into()], party('D'));
+        assert!(ends(&mut t, 'D', well).is_empty());
+        assert_eq!(t.ask('E', "1", "lock.acquire", l()), [format!("E1={learns}")]);
+        t.ask('E', "2", "lock.release", l());
+    }
+}
+
+#[test]
 fn semaphores_count() {
     let mut t = Table::new();
     let s = || json!({"name": "s", "value": 2});

@@ -23,19 +23,38 @@ pub(crate) fn plain_string(json: &str) -> Cow<'_, str> {
 
 /// Appends a JSON string, quotes included, in that spelling.
 pub(crate) fn push_plain_string(out: &mut Vec<u8>, json: &[u8]) {
+    push_decoded(out, json, |out, code| match char::from_u32(code) {
+        Some(character @ ('"' | '\\' | '\0'..='\x1f')) => push_escaped(out, character as u8),
+        Some(character) => push_character(out, character),
+        // Half a surrogate pair is no character: it can only stay an escape.
+        None => out.extend_from_slice(format!("\\u{code:04x}").as_bytes()),
+    });
+}
+
+/// What a JSON string says, as far as it is text: of a surrogate pair half is shown as U+FFFD. Nothing for other values.
+pub(crate) fn lossy_text(json: &str) -> Option<String> {
+    let inner = json.strip_prefix('"')?.strip_suffix('"')?;
+    let mut out = Vec::with_capacity(inner.len());
+    push_decoded(&mut out, inner.as_bytes(), |out, code| {
+        push_character(out, char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER));
+    });
+    String::from_utf8(out).ok()
+}
+
+/// Appends what is in a JSON string; `push` is for what stands there as an escape.
+fn push_decoded(out: &mut Vec<u8>, json: &[u8], push: impl Fn(&mut Vec<u8>, u32)) {
     let mut rest = json;
     while let Some(at) = memchr::memchr(b'\\', rest) {
         out.extend_from_slice(&rest[..at]);
         let (code, taken) = unescape(&rest[at..]);
-        match char::from_u32(code) {
-            Some(character @ ('"' | '\\' | '\0'..='\x1f')) => push_escaped(out, character as u8),
-            Some(character) => out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes()),
-            // Half a surrogate pair is no character: it can only stay an escape.
-            None => out.extend_from_slice(format!("\\u{code:04x}").as_bytes()),
-        }
+        push(out, code);
         rest = &rest[at + taken..];
     }
     out.extend_from_slice(rest);
+}
+
+fn push_character(out: &mut Vec<u8>, character: char) {
+    out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
 }
 
 /// Bytes of the JSON string that begins here, quotes included.
@@ -190,6 +209,13 @@ mod tests {
             assert_eq!(plain_string(json), plain, "{json}");
             assert_eq!(plain_string(plain), plain, "{json}");
         }
+    }
+
+    #[test]
+    fn a_string_is_text_but_for_halves_of_pairs() {
+        let text = lossy_text(r#""a\u000a\"\ud83d\ude00\udcff""#);
+        assert_eq!(text.as_deref(), Some("a\n\"\u{1f600}\u{fffd}"));
+        assert_eq!(lossy_text("1"), None);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 mod canonical;
 mod one_line;
+mod parts;
 mod string;
 
 use crate::part::Part;
@@ -14,9 +15,10 @@ use std::ops::Deref;
 use std::str::Utf8Error;
 use string::PLAIN;
 
-pub(crate) use canonical::{plain_string, push_plain_string, same_value, string_length};
+pub(crate) use canonical::{lossy_text, plain_string, push_plain_string, same_value, string_length};
 pub(crate) use one_line::one_line;
 pub use one_line::push_one_line;
+pub(crate) use parts::{items, member, members};
 pub use string::{push_bytes, push_hex, push_string};
 
 /// The text of one JSON value. Up to 24 bytes of it take no memory of their own: most results are as short.

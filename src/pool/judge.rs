@@ -5,7 +5,7 @@ use super::flight::{Cancel, Flight};
 use super::job_table::JobKey;
 use crate::config::Target;
 use crate::ids::WorkerId;
-use crate::json::Json;
+use crate::json::{self, Json};
 use crate::protocol::{Outcome, REQUEST_CANCELLED, mcp};
 use crate::record::Status;
 use crate::status::{ExitStatus, SignalName};
@@ -49,8 +49,8 @@ impl Pool {
                 match self.fault_of_tool(result.text()) {
                     None => Attempt { status: Status::Ok, result: Some(known(result)), error: None },
                     Some(message) => {
-                        let data: Option<Value> = serde_json::from_str(result.text()).ok();
-                        failed(Status::Failed, json!({"message": message, "data": data}))
+                        let error = Some(error_of(&message, Some(result.text())));
+                        Attempt { status: Status::Failed, result: None, error }
                     }
                 }
             }
@@ -66,15 +66,12 @@ impl Pool {
                     Some(Cancel::Stop) => (Status::Cancelled, self.stop.cause()),
                     _ => (Status::Timeout, format!("ran longer than {}", seconds(self.timeout_of(key)))),
                 };
-                let mut data = match ending {
+                let left = match &ending {
                     Ending::Answered(answer) => answer_data(answer.text()),
                     _ => None,
                 };
-                if let Some(stack) = stuck {
-                    data.get_or_insert_with(|| json!({}))["traceback"] = stack.into();
-                }
-                let data = data.map_or(json!({"message": message}), |data| json!({"message": message, "data": data}));
-                failed(status, data)
+                let data = stuck.map_or(left.map(Cow::Borrowed), |stack| Some(with_traceback(left, &stack).into()));
+                Attempt { status, result: None, error: Some(error_of(&message, data.as_deref())) }
             }
         }
     }
@@ -173,13 +170,24 @@ pub(super) fn was_not_begun(error: &str) -> bool {
 }
 
 /// What an answer to a cancelled request holds beside its message: partial output, or the result that came too late.
-fn answer_data(answer: &str) -> Option<Value> {
-    let value: Value = serde_json::from_str(answer).ok()?;
-    match value.get("data") {
-        Some(data) => Some(data.clone()),
-        None if value.get("exit_code").is_some() => Some(value),
-        None => None,
-    }
+fn answer_data(answer: &str) -> Option<&str> {
+    json::member(answer, "data").or_else(|| json::member(answer, "exit_code").map(|_| answer))
+}
+
+/// The data of an error, or what there is of it, with the stack of a function that could not be stopped.
+fn with_traceback(data: Option<&str>, stack: &str) -> String {
+    let others = json::members(data.unwrap_or_default()).filter(|(name, _)| *name != "\"traceback\"");
+    let others: String = others.map(|(name, value)| format!("{name}:{value},")).collect();
+    format!("{{{others}\"traceback\":{}}}", Value::from(stack))
+}
+
+/// An error with data that is passed on as the text it is.
+fn error_of(message: &str, data: Option<&str>) -> Json {
+    let message = Value::from(message);
+    Json::known(match data {
+        Some(data) => format!("{{\"data\":{data},\"message\":{message}}}"),
+        None => format!("{{\"message\":{message}}}"),
+    })
 }
 
 fn seconds(span: Duration) -> String {

@@ -4,6 +4,7 @@ use super::deadline::Timer;
 use super::job_table::{JobKey, JobState};
 use super::shared::{Asked, Effect, Party};
 use super::{Action, Pool};
+use crate::config::Target;
 use crate::ids::{Generation, WorkerId};
 use crate::protocol::{METHOD_NOT_FOUND, encode};
 use serde::Deserialize;
@@ -18,6 +19,9 @@ impl Pool {
         let party = Party::Worker(id, worker.generation, job);
         if self.shared.ask(&Asked { party, id: request, method, params }) {
             self.settle_shared();
+        } else if method == "ping" && matches!(self.config.target, Target::Tool) {
+            // A server of tools may look whether its client is there, and give up when it is not.
+            self.say(id, |out| encode::result(out, request, "{}"));
         } else {
             let message = format!("supervisor does not serve {method}");
             self.say(id, |out| encode::error(out, request, METHOD_NOT_FOUND, &message));

@@ -6,10 +6,9 @@
 //! `server/discover` is what follows a refusal.
 
 use super::encode;
-use serde::Deserialize;
+use crate::json;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
-use std::borrow::Cow;
 
 /// The revision asked for by `initialize`. Servers answer with the one they speak; calls of tools are the same in all.
 const SESSION_REVISION: &str = "2025-06-18";
@@ -55,34 +54,21 @@ pub fn call(out: &mut Vec<u8>, id: u64, tool: &str, arguments: &str, stateless: 
     out.extend_from_slice(b"}}\n");
 }
 
-/// Why the result of a tool is a failure after all, if it is: what the tool says in text.
+/// Why the result of a tool is a failure after all, if it is: what the tool says in text. A result is any JSON, so it is
+/// not left to a parser that refuses some.
 pub fn fault(result: &str) -> Option<String> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Answer<'a> {
-        #[serde(default)]
-        is_error: bool,
-        #[serde(borrow)]
-        result_type: Option<Cow<'a, str>>,
-        #[serde(borrow, default)]
-        content: Vec<Content<'a>>,
-    }
-    #[derive(Deserialize)]
-    struct Content<'a> {
-        #[serde(borrow)]
-        text: Option<Cow<'a, str>>,
-    }
     // Results can be large, and nearly all are good: only those that may say otherwise are taken apart.
     let bytes = result.as_bytes();
     if memchr::memmem::find(bytes, b"isError").is_none() && memchr::memmem::find(bytes, b"resultType").is_none() {
         return None;
     }
-    let answer: Answer<'_> = serde_json::from_str(result).ok()?;
-    if answer.is_error {
-        let texts: Vec<Cow<'_, str>> = answer.content.into_iter().filter_map(|content| content.text).collect();
+    if json::member(result, "isError") == Some("true") {
+        let contents = json::items(json::member(result, "content").unwrap_or_default());
+        let texts: Vec<String> =
+            contents.filter_map(|content| json::lossy_text(json::member(content, "text")?)).collect();
         return Some(if texts.is_empty() { "the tool says that it failed".into() } else { texts.join("\n") });
     }
-    let kind = answer.result_type.filter(|kind| kind != "complete")?;
+    let kind = json::member(result, "resultType").and_then(json::lossy_text).filter(|kind| kind != "complete")?;
     Some(format!("the tool did not complete ({kind}): it wants something that a job list cannot give"))
 }
 
@@ -131,6 +117,9 @@ mod tests {
         assert_eq!(fault("[1]"), None);
         let texts = r#"{"isError":true,"content":[{"type":"text","text":"a"},{"type":"image"},{"text":"b\n"}]}"#;
         assert_eq!(fault(texts).as_deref(), Some("a\nb\n"));
+        assert_eq!(fault(r#"{"content":[{"text":"\ud800 oops"}],"isError":true}"#).as_deref(), Some("\u{fffd} oops"));
+        let deep = format!(r#"{{"\ud800":{}{},"isError":true}}"#, "[".repeat(200), "]".repeat(200));
+        assert!(fault(&deep).is_some());
         assert!(fault(r#"{"isError":true}"#).unwrap().contains("failed"));
         assert!(fault(r#"{"resultType":"input_required"}"#).unwrap().contains("input_required"));
     }

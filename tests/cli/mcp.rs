@@ -11,6 +11,9 @@ import json, sys
 mode = sys.argv[1]
 def send(message): print(json.dumps({"jsonrpc": "2.0", **message}), flush=True)
 def refuse(request, code, message): send({"id": request["id"], "error": {"code": code, "message": message}})
+def ping():
+    send({"id": "p", "method": "ping"})
+    assert json.loads(sys.stdin.readline()) == {"jsonrpc": "2.0", "id": "p", "result": {}}
 calls = 0
 ready = False
 for line in sys.stdin:
@@ -23,6 +26,7 @@ for line in sys.stdin:
         send({"method": "notifications/message", "params": {"level": "info", "data": "hello"}})
         send({"id": 0, "method": "roots/list"})
         assert json.loads(sys.stdin.readline())["error"]["code"] == -32601
+        ping()
         send({"id": request["id"], "result": {"protocolVersion": "2024-11-05", "capabilities": {}, "serverInfo": {}}})
     elif method == "notifications/initialized": ready = mode != "stateless"
     elif mode == "stateless" and meta.get("io.modelcontextprotocol/protocolVersion") != "2026-07-28":
@@ -31,6 +35,12 @@ for line in sys.stdin:
     else:
         assert method == "tools/call" and ready, line
         calls += 1
+        ping()
+        if params["name"] == "odd":
+            nested = "[" * 130 + "]" * 130
+            print('{"jsonrpc":"2.0","id":%d,"result":{"content":[{"type":"text","text":"\\ud800 oops"}],"n":%d,"structuredContent":%s,"isError":true}}'
+                  % (request["id"], 2**70, nested), flush=True)
+            continue
         if params["arguments"].get("die") and calls > 2: sys.exit(0)
         result = {"content": [{"type": "text", "text": params["name"]}], "isError": params["name"] == "bad"}
         if mode == "stateless": result["resultType"] = "complete"
@@ -38,7 +48,7 @@ for line in sys.stdin:
 "#;
 
 fn made_up(mode: &str, list: &str) -> Done {
-    let dir = TempDir::new(&format!("mcp-{mode}"));
+    let dir = TempDir::new(&format!("mcp-{mode}-{}", list.len()));
     let server = dir.file("server.py", SERVER);
     Run::json(["-w", "1", "--mcp", &format!("python3 '{}' {mode}", server.display())]).stdin(list).run()
 }
@@ -60,6 +70,16 @@ fn both_eras_are_spoken_also_after_a_restart() {
         assert_eq!(records["2"]["error"]["message"], "bad", "{mode}");
         assert_eq!(records["2"]["error"]["data"]["isError"], true, "{mode}");
     }
+}
+
+#[test]
+fn a_tool_that_failed_is_failed_whatever_else_its_result_holds() {
+    let done = made_up("session", "{\"method\":\"odd\"}\n").expect_code(1);
+    let text = done.text();
+    assert!(text.contains(r#""status":"failed""#) && text.contains("\u{fffd} oops"), "{text}");
+    let nested = format!("{}{}", "[".repeat(130), "]".repeat(130));
+    let passed = format!(r#""text":"\ud800 oops"}}],"n":{},"structuredContent":{nested},"isError":true"#, 1_u128 << 70);
+    assert!(text.contains(&passed), "{text}");
 }
 
 #[test]

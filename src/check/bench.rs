@@ -55,6 +55,8 @@ pub(super) struct Exchange {
     pub(super) wait: Wait,
     /// All answers that came, in order.
     pub(super) answers: Vec<Answer>,
+    /// An answer that answers nothing: what is wrong with it.
+    malformed: Option<String>,
     /// When it ended: how, with its last words.
     end: String,
     limit: Duration,
@@ -68,6 +70,9 @@ impl Exchange {
 
     /// What is wrong when not everything was answered.
     pub(super) fn fault(&self) -> Option<Findings> {
+        if let Some(malformed) = &self.malformed {
+            return Some(Findings::new(Mark::Fail, malformed.clone()));
+        }
         match self.wait {
             Wait::Done => None,
             Wait::TimedOut => {
@@ -157,15 +162,19 @@ impl<'a> Bench<'a> {
         let session = self.session()?;
         session.send(lines);
         let answered = |session: &Session, id: &str| session.answers.iter().any(|answer| answer.id == id);
-        let wait = session.wait(limit, |session| ids.iter().all(|id| answered(session, id)));
+        let is_one_of = |(id, _): &&(String, String)| ids.contains(&id.as_str());
+        let wait = session.wait(limit, |session| {
+            session.malformed.iter().any(|one| is_one_of(&one)) || ids.iter().all(|id| answered(session, id))
+        });
         let answers = std::mem::take(&mut session.answers);
+        let malformed = session.malformed.iter().find(is_one_of).map(|(_, what)| what.clone());
         let mut end = String::new();
         if wait == Wait::Ended {
             let status = session.wait_end(SHORT);
             end = how_it_ended(status, &session.last_words);
         }
         self.has_ended |= wait == Wait::Ended;
-        if wait != Wait::Done {
+        if wait != Wait::Done || malformed.is_some() {
             self.drop_session();
         }
         let mut open: Vec<&str> = ids.to_vec();
@@ -176,7 +185,7 @@ impl<'a> Bench<'a> {
                 None => {}
             }
         }
-        Ok(Exchange { wait, answers, end, limit })
+        Ok(Exchange { wait, answers, malformed, end, limit })
     }
 
     /// Sends something that needs no answer, then a request; gives what came until that was answered, and its id.

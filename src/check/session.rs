@@ -54,6 +54,8 @@ pub(super) struct Session {
     decoder: LineDecoder,
     /// Everything that was understood and not yet looked at.
     pub(super) answers: Vec<Answer>,
+    /// Ids of answers that answer nothing, and what is wrong with them.
+    pub(super) malformed: Vec<(String, String)>,
     pub(super) ready: Option<ReadyParams>,
     /// Why its `ready` could not be understood.
     pub(super) misfit: Option<String>,
@@ -86,6 +88,7 @@ impl Session {
             outgoing: Vec::new(),
             decoder: LineDecoder::new(LINE_BYTES_MAX),
             answers: Vec::new(),
+            malformed: Vec::new(),
             ready: None,
             misfit: None,
             refusal: None,
@@ -198,21 +201,27 @@ impl Session {
         while let Some(line) = decoder.next(&mut input) {
             let Ok(line) = line else { break };
             match Line::parse(line) {
-                Line::One(message) => self.take_message(&message),
-                Line::Batch(messages) => messages.iter().for_each(|message| self.take_message(message)),
-                Line::Stray => {
-                    if self.stray.0 == 0 {
-                        self.stray.1 = String::from_utf8_lossy(line).chars().take(60).collect();
-                    }
-                    self.stray.0 += 1;
-                }
+                Line::One(message) => self.take_message(&message, line),
+                Line::Batch(messages) => messages.iter().for_each(|message| self.take_message(message, line)),
+                Line::Stray => self.take_stray(line),
             }
         }
         self.decoder = decoder;
     }
 
-    fn take_message(&mut self, message: &Message<'_>) {
+    fn take_stray(&mut self, line: &[u8]) {
+        if self.stray.0 == 0 {
+            self.stray.1 = excerpt(line);
+        }
+        self.stray.0 += 1;
+    }
+
+    fn take_message(&mut self, message: &Message<'_>, line: &[u8]) {
         match message {
+            Message::Malformed { id, fault } => {
+                self.malformed.push((id.to_string(), format!("it answered request {id} {fault}: {}", excerpt(line))));
+                self.take_stray(line);
+            }
             Message::Answer { id, outcome } => {
                 let id = id.unwrap_or("null").to_owned();
                 let body = outcome.text().to_owned();
@@ -263,6 +272,11 @@ impl Drop for Session {
         let _ = self.process.signal(libc::SIGKILL);
         process::sweep(&|_| false);
     }
+}
+
+/// The beginning of a line, to be shown.
+fn excerpt(line: &[u8]) -> String {
+    String::from_utf8_lossy(line).chars().take(60).collect()
 }
 
 /// The code of an error object; 0 when it has none.

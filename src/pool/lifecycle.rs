@@ -143,8 +143,7 @@ impl Pool {
 
     /// An answer came while a message of `--init` is open; nothing else can be.
     pub(super) fn init_answered(&mut self, id: WorkerId, at: usize, answer: &str, outcome: Outcome<'_>) -> bool {
-        let expected = request_id(&self.config.init[at]).map(|id| id.get().to_owned());
-        if expected.as_deref() != Some(answer) {
+        if !self.is_answer_to_init(at, answer) {
             let message = format!("answered request {answer} although only the --init request was open");
             self.protocol_broken(id, message, answer.as_bytes());
             return false;
@@ -183,8 +182,12 @@ impl Pool {
     /// Whether this is the answer to a message of `--init` that was open when the worker was told to end: nobody waits
     /// for it any more.
     pub(super) fn is_late_init_answer(&self, id: WorkerId, answer: &str) -> bool {
-        let open = self.workers[id.index()].init_left_open.map(|at| &self.config.init[at]);
-        open.and_then(|message| request_id(message)).is_some_and(|id| id.get() == answer)
+        self.workers[id.index()].init_left_open.is_some_and(|at| self.is_answer_to_init(at, answer))
+    }
+
+    /// Whether an id is that of this message of `--init`.
+    pub(super) fn is_answer_to_init(&self, at: usize, answer: &str) -> bool {
+        request_id(&self.config.init[at]).is_some_and(|id| id.get() == answer)
     }
 
     /// The worker says that it cannot work at all: trying again would not help.

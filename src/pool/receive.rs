@@ -94,6 +94,7 @@ impl Pool {
                 self.notice(Notice::Log { worker: id, level: "warning".into(), message });
                 false
             }
+            Message::Malformed { id: request, fault } => self.receive_malformed(id, &request, fault, line),
             Message::Notification { method, params } => self.receive_notification(id, &method, params),
             Message::Request { id: request, method, params } => {
                 self.serve(id, request.get(), &method, params.map_or("{}", RawValue::get));
@@ -212,19 +213,23 @@ impl Pool {
         }
     }
 
-    /// A line that is no message. If it would be an answer but for its encoding, the protocol is broken; otherwise it is
-    /// somebody's print, shown and not fatal.
-    fn receive_stray(&mut self, id: WorkerId, line: &[u8]) -> bool {
-        if std::str::from_utf8(line).is_err() {
-            let lossy = String::from_utf8_lossy(line);
-            if let Line::One(Message::Answer { id: Some(request), .. }) = Line::parse(lossy.as_bytes()) {
-                let open = request.parse().ok();
-                if open.is_some_and(|wire_id| self.workers[id.index()].flights.get_mut(wire_id).is_some()) {
-                    self.protocol_broken(id, "sent an answer that is not UTF-8".into(), line);
-                    return false;
-                }
-            }
+    /// What looks like an answer and is none: of an open request, whose job would wait for ever, it breaks the protocol; of
+    /// any other it is somebody's print.
+    fn receive_malformed(&mut self, id: WorkerId, request: &str, fault: &str, line: &[u8]) -> bool {
+        let worker = &mut self.workers[id.index()];
+        let is_open = match worker.state {
+            State::Initialising { message } => self.is_answer_to_init(message, request),
+            _ => request.parse().is_ok_and(|wire_id| worker.flights.get_mut(wire_id).is_some()),
+        };
+        if !is_open {
+            return self.receive_stray(id, line);
         }
+        self.protocol_broken(id, format!("answered request {} {fault}", shorten(request)), line);
+        false
+    }
+
+    /// A line that is no message: somebody's print, shown and not fatal.
+    fn receive_stray(&mut self, id: WorkerId, line: &[u8]) -> bool {
         if line.iter().any(|byte| !byte.is_ascii_whitespace()) {
             let first = !std::mem::replace(&mut self.stray_output_told, true);
             let line = line[..line.len().min(self.config.max_output)].to_vec();

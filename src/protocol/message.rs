@@ -1,6 +1,6 @@
 //! What a line of a worker says.
 
-use crate::json::{one_line, plain_value, utf8};
+use crate::json::{self, one_line, plain_value, utf8};
 use crate::part::Part;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
@@ -27,6 +27,13 @@ pub enum Message<'a> {
         id: Option<&'a str>,
         /// What it says.
         outcome: Outcome<'a>,
+    },
+    /// It names a request as an answer does, and yet answers nothing.
+    Malformed {
+        /// The id as JSON text.
+        id: Cow<'a, str>,
+        /// What is wrong with it: `with …`.
+        fault: &'static str,
     },
     /// Something asked of us.
     Request {
@@ -145,21 +152,52 @@ impl<'a> Line<'a> {
             return Line::One(message);
         }
         match line.iter().find(|byte| !byte.is_ascii_whitespace()) {
-            Some(b'{') => match serde_json::from_slice(line).ok().and_then(Message::from_envelope) {
-                Some(message) => Line::One(message),
-                None => Line::Stray,
-            },
+            Some(b'{') => object(line).map_or(Line::Stray, Line::One),
             Some(b'[') => match serde_json::from_slice::<Vec<Envelope<'a>>>(line) {
                 Ok(envelopes) if !envelopes.is_empty() => envelopes
                     .into_iter()
                     .map(Message::from_envelope)
                     .collect::<Option<Vec<_>>>()
                     .map_or(Line::Stray, Line::Batch),
-                _ => Line::Stray,
+                Ok(_) => Line::Stray,
+                Err(_) => each_by_itself(line).map_or(Line::Stray, Line::Batch),
             },
             _ => Line::Stray,
         }
     }
+}
+
+/// One message.
+fn object(text: &[u8]) -> Option<Message<'_>> {
+    match serde_json::from_slice(text) {
+        Ok(envelope) => Message::from_envelope(envelope),
+        Err(_) => malformed(text),
+    }
+}
+
+/// A batch of which not every message can be understood.
+fn each_by_itself(line: &[u8]) -> Option<Vec<Message<'_>>> {
+    let all: &RawValue = serde_json::from_slice(line).ok()?;
+    json::items(all.get()).map(|item| object(item.as_bytes())).collect()
+}
+
+/// A line that cannot be understood, though it is an answer by its members.
+fn malformed(line: &[u8]) -> Option<Message<'_>> {
+    let Ok(text) = utf8(line) else {
+        return match Line::parse(String::from_utf8_lossy(line).as_bytes()) {
+            Line::One(Message::Answer { id: Some(id), .. }) => {
+                Some(Message::Malformed { id: id.to_owned().into(), fault: "with bytes that are not UTF-8" })
+            }
+            Line::One(Message::Malformed { id, fault }) => {
+                Some(Message::Malformed { id: id.into_owned().into(), fault })
+            }
+            _ => None,
+        };
+    };
+    let object: &RawValue = serde_json::from_str(text).ok()?;
+    let (id, method) = (json::member(object.get(), "id")?, json::member(object.get(), "method"));
+    let fault = "with a member that is there twice or cannot be read";
+    (method.is_none() && id != "null").then_some(Message::Malformed { id: id.into(), fault })
 }
 
 /// The answer that our own workers write, member for member and byte for byte: told without the general way, which costs
@@ -213,7 +251,10 @@ impl<'a> Message<'a> {
             (None, id, Some(result), None) => {
                 Some(Message::Answer { id: id.map(RawValue::get), outcome: Outcome::Result(result.get().into()) })
             }
-            (None, _, None, None) => None,
+            (None, Some(id), None, None) => {
+                Some(Message::Malformed { id: id.get().into(), fault: "with neither \"result\" nor \"error\"" })
+            }
+            (None, None, None, None) => None,
         }
     }
 }
@@ -232,6 +273,7 @@ mod tests {
                 Message::Answer { id, outcome: Outcome::Error(value) } => {
                     format!("error {} {value}", id.unwrap_or("-"))
                 }
+                Message::Malformed { id, fault } => format!("malformed {id} {fault}"),
                 Message::Request { id, method, .. } => format!("request {id} {method}"),
                 Message::Notification { method, .. } => format!("notification {method}"),
             }
@@ -306,14 +348,30 @@ mod tests {
             "[1,2]",
             "[]",
             "{}",
-            r#"{"id":1}"#,
+            r#"{"id":null,"error":null}"#,
+            r#"{"id":1,"method":5,"result":1}"#,
             r#"{"log":"x"}"#,
             "{'a': 1}",
             "{\"id\":1,\"result\":",
         ] {
             assert_eq!(kind(line), "stray", "{line}");
         }
-        assert!(matches!(Line::parse(b"{\"id\":1,\"result\":\"\xff\"}"), Line::Stray));
+        assert!(matches!(Line::parse(b"{\"log\":\"\xff\"}"), Line::Stray));
+        assert_eq!(kind(&format!("{}{}", "[".repeat(1_000_000), "]".repeat(1_000_000))), "stray");
+    }
+
+    #[test]
+    fn an_answer_that_says_nothing_is_no_stray_line() {
+        for line in [r#"{"jsonrpc":"2.0","id":0}"#, r#"{"id":0,"error":null}"#] {
+            assert_eq!(kind(line), "malformed 0 with neither \"result\" nor \"error\"");
+        }
+        let twice = "malformed 2 with a member that is there twice or cannot be read";
+        assert_eq!(kind(r#"{"id":2,"result":1,"result":2}"#), twice);
+        assert_eq!(kind(r#"[{"id":1,"result":2},{"id":2,"result":1,"result":2}]"#), format!("result 1 2 + {twice}"));
+        for line in [&b"{\"id\":3,\"result\":\"\xff\"}"[..], b"{\"jsonrpc\":\"2.0\",\"id\":3,\"result\":\"\xff\"}"] {
+            let Line::One(Message::Malformed { id, fault }) = Line::parse(line) else { panic!("{line:?}") };
+            assert_eq!((&*id, fault), ("3", "with bytes that are not UTF-8"));
+        }
     }
 
     #[test]

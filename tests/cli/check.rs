@@ -78,6 +78,25 @@ fn what_makes_a_run_give_up_or_is_not_understood_is_found() {
     }
 }
 
+#[test]
+fn answers_that_answer_nothing_are_found() {
+    let directory = TempDir::new("check-malformed");
+    for (answer, told) in [
+        (r#"b'{"jsonrpc":"2.0","id":%d}'"#, "with neither \\\"result\\\" nor \\\"error\\\""),
+        (r#"b'{"id":%d,"result":1,"result":2}'"#, "with a member that is there twice"),
+        (r#"b'{"id":%d,"result":"\xff"}'"#, "with bytes that are not UTF-8"),
+    ] {
+        let program = format!(
+            "import json, sys\nfor line in sys.stdin:\n    \
+             sys.stdout.buffer.write({answer} % json.loads(line)['id'] + b'\\n'); sys.stdout.flush()\n"
+        );
+        let worker = directory.file("worker.py", program);
+        let done = check("20s", &["python3", worker.to_str().unwrap()]);
+        let line = done.text().lines().find(|line| line.contains("\"start\"")).unwrap().to_owned();
+        assert!(line.contains("fail") && line.contains(told), "{}", done.text());
+    }
+}
+
 /// A worker that does nearly everything wrong and still answers.
 const ROGUE: &str = r#"
 import json, signal, sys, time

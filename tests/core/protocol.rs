@@ -30,6 +30,15 @@ fn a_line_without_end() {
 #[test]
 fn an_answer_that_is_not_utf_8() {
     breaks(b"{\"id\":0,\"result\":\"\xff\"}\n", "not UTF-8");
+    breaks(b"{\"id\":0,\"note\":\"\xff\"}\n", "answered request 0 with neither");
+}
+
+#[test]
+fn an_answer_that_says_nothing_or_too_much() {
+    breaks(b"{\"jsonrpc\":\"2.0\",\"id\":0}\n", "answered request 0 with neither");
+    breaks(b"{\"id\":0,\"error\":null}\n", "answered request 0 with neither");
+    breaks(b"{\"id\":0,\"result\":1,\"result\":2}\n", "answered request 0 with a member that is there twice");
+    breaks(b"[{\"id\":0}]\n", "answered request 0 with neither");
 }
 
 #[test]
@@ -50,7 +59,9 @@ fn a_second_answer() {
 fn what_is_no_message_is_shown_and_not_fatal() {
     let mut t = Script::running(|_| {}, &["a1"]);
     t.worker(1).gets(&["a1"]);
-    for line in ["Loading model...", "", "42", "[]", r#"{"id":0}"#, r#"{"id":null,"error":{"code":-32700}}"#] {
+    for line in
+        ["Loading model...", "", "42", "[]", r#"{"id":1}"#, r#"{"id":"0"}"#, r#"{"id":null,"error":{"code":-32700}}"#]
+    {
         t.worker(1).says(line);
     }
     t.worker(1).writes(b"\xff\xfe\n");

@@ -431,7 +431,7 @@ impl Outside {
             self.write(process, line.as_bytes());
         }
         if self.fault(faults.stray) {
-            let line = *self.rng.pick(&[&b"Loading model..."[..], b"", b"42", b"\xff\xfe{", b"{\"id\":0}", b"[]"]);
+            let line = *self.rng.pick(&[&b"Loading model..."[..], b"", b"42", b"\xff\xfe{", b"{\"id\":\"0\"}", b"[]"]);
             self.write(process, line);
         }
         if self.fault(faults.asks) {

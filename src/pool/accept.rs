@@ -91,6 +91,7 @@ impl Pool {
             job,
             attempts,
             suspect: false,
+            came_back_late: false,
             granted: false,
             state: JobState::Blocked(0),
             bytes,

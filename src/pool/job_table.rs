@@ -19,6 +19,8 @@ pub(super) struct JobEntry {
     pub(super) attempts: u32,
     /// It was in flight with others when a worker died, so its next attempt runs alone.
     pub(super) suspect: bool,
+    /// A worker gave it back when its time had passed, and said that it had never begun it.
+    pub(super) came_back_late: bool,
     /// It holds its `locks`, so that it can be sent.
     pub(super) granted: bool,
     pub(super) state: JobState,

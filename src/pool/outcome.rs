@@ -33,20 +33,12 @@ const OUTCOME_UNKNOWN: &str =
 impl Pool {
     /// Ends a request: a second attempt, or the record. A flight whose record was made before only ends.
     pub(super) fn end_flight(&mut self, id: WorkerId, wire_id: u64, mut flight: Flight, ending: Ending<'_>) {
+        let job = flight.job.take();
+        let never_begun = job.is_some_and(|key| self.was_never_begun(key, &flight, &ending));
         let well = matches!(ending, Ending::Answered(_)) && flight.cancel < Some(Cancel::Timeout);
-        self.release_shared(id, wire_id, well);
-        let Some(key) = flight.job.take() else { return };
-        let never_begun = match &ending {
-            // Only of what it was asked to stop can a worker say so, or it could hand a job back for ever. Our own, which can
-            // start nothing any more, leaves then.
-            Ending::Answered(Outcome::Error(error)) => {
-                (flight.cancel.is_some() || self.config.target.is_command()) && was_not_begun(error)
-            }
-            Ending::WorkerLost { .. } => flight.begun.is_none(),
-            // Of a worker that does not answer nobody knows what it has begun since.
-            Ending::Answered(Outcome::Result(_) | Outcome::LargeResult(_)) | Ending::Overdue => false,
-        };
-        if never_begun && flight.cancel != Some(Cancel::Timeout) {
+        self.release_shared(id, wire_id, well || never_begun);
+        let Some(key) = job else { return };
+        if never_begun {
             self.not_begun(key);
             return;
         }
@@ -71,6 +63,23 @@ impl Pool {
                 record.rare_mut().spill = spill;
             }
             self.finish(key, record);
+        }
+    }
+
+    /// Whether the worker had the job and never began it.
+    fn was_never_begun(&mut self, key: JobKey, flight: &Flight, ending: &Ending<'_>) -> bool {
+        let timed_out = flight.cancel == Some(Cancel::Timeout);
+        match ending {
+            // Only of what it was asked to stop can a worker say so, and when its time had passed only once, or it could hand
+            // a job back for ever. Our own, which can start nothing any more, leaves then.
+            Ending::Answered(Outcome::Error(error))
+                if (flight.cancel.is_some() || self.config.target.is_command()) && was_not_begun(error) =>
+            {
+                !timed_out || !std::mem::replace(&mut self.jobs.get_mut(key).came_back_late, true)
+            }
+            Ending::WorkerLost { .. } => flight.begun.is_none() && !timed_out,
+            // Of a worker that does not answer nobody knows what it has begun since.
+            Ending::Answered(_) | Ending::Overdue => false,
         }
     }
 

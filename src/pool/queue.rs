@@ -132,6 +132,7 @@ mod tests {
                     job,
                     attempts: 0,
                     suspect: false,
+                    came_back_late: false,
                     granted: false,
                     state,
                     bytes: 0,

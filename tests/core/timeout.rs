@@ -157,3 +157,21 @@ fn a_worker_cannot_hand_back_what_nobody_asked_for() {
     t.record("a1", Status::Failed);
     t.ends(ExitCode::JobsFailed);
 }
+
+#[test]
+fn what_was_never_begun_has_not_timed_out_the_first_time() {
+    for (second, status) in [(false, Status::Timeout), (true, Status::Ok)] {
+        let mut t = Script::running(limited, &["a1"]);
+        t.worker(1).gets(&["a1"]);
+        t.passes(seconds(1));
+        t.worker(1).gets(&["cancel a1"]).answers_cancelled("a1", false).gets(&["a1"]);
+        if second {
+            t.worker(1).answers("a1");
+        } else {
+            t.passes(seconds(1));
+            t.worker(1).gets(&["cancel a1"]).answers_cancelled("a1", false);
+        }
+        assert_eq!(t.record("a1", status).attempts, 1);
+        t.ends(if second { ExitCode::Success } else { ExitCode::JobsFailed });
+    }
+}

@@ -134,6 +134,10 @@ impl Pool {
             }
         }
         self.leave_start(id, State::Up);
+        let first_words = self.workers[id.index()].stderr_tail.clone();
+        if !first_words.is_empty() {
+            self.notice(Notice::WorkerStderr { worker: id, bytes: first_words });
+        }
         if self.workers[id.index()].announced {
             let worker = &mut self.workers[id.index()];
             self.deadlines.clear(&mut worker.timer, Timer::Worker(id, worker.generation));

@@ -203,13 +203,16 @@ impl Pool {
         let limit = self.config.max_output;
         let is_command = self.config.target.is_command();
         let worker = &mut self.workers[id.index()];
-        worker.remember_stderr(bytes);
+        let pushed_out = worker.remember_stderr(bytes);
         let running = if in_step || worker.flights.open() == 1 { worker.flights.begun_ids() } else { Vec::new() };
         if let ([only], false) = (running.as_slice(), is_command) {
             let flight = worker.flights.get_mut(*only).expect("it is open");
             append(&mut flight.said.get_or_insert_default().stderr, bytes, limit);
         } else if worker.did_work || worker.state == State::Up {
             self.notice(Notice::WorkerStderr { worker: id, bytes: bytes.to_vec() });
+        } else if !pushed_out.is_empty() {
+            // The rest is kept for the message of a failed start, or shown once the start has succeeded.
+            self.notice(Notice::WorkerStderr { worker: id, bytes: pushed_out });
         }
     }
 

@@ -192,11 +192,10 @@ impl Worker {
         self.concurrency + if ahead && self.takes_in_turn { self.prefetch.depth(self.gives_back) } else { 0 }
     }
 
-    /// Keeps the end of what it writes to standard error.
-    pub(super) fn remember_stderr(&mut self, bytes: &[u8]) {
-        let bytes = &bytes[bytes.len().saturating_sub(STDERR_TAIL_BYTES)..];
-        let surplus = (self.stderr_tail.len() + bytes.len()).saturating_sub(STDERR_TAIL_BYTES);
-        self.stderr_tail.drain(..surplus);
+    /// Keeps the end of what it writes to standard error; gives what there is no room for.
+    pub(super) fn remember_stderr(&mut self, bytes: &[u8]) -> Vec<u8> {
         self.stderr_tail.extend_from_slice(bytes);
+        let surplus = self.stderr_tail.len().saturating_sub(STDERR_TAIL_BYTES);
+        self.stderr_tail.drain(..surplus).collect()
     }
 }

@@ -36,6 +36,19 @@ fn a_python_file_that_cannot_be_used_is_told_once() {
 }
 
 #[test]
+fn raw_standard_error_from_before_ready_is_shown_once() {
+    let directory = TempDir::new("start-words");
+    let words = |then: &str| format!("import os, time\nos.write(2, b'raw words\\n')\ntime.sleep(.3)\n{then}\n");
+    directory.file("good.py", words("def f(x): return x"));
+    directory.file("dies.py", words("os._exit(7)"));
+    let run = |spec: &str| Run::json(["-w", "1", "--python", spec]).cwd(directory.path()).stdin("[1]\n[2]\n").run();
+    let done = run("good.py:f").expect_code(0);
+    assert_eq!(done.stderr.matches("raw words").count(), 1, "{}", done.stderr);
+    assert!(done.stderr.contains("[worker 1] raw words"), "{}", done.stderr);
+    expect_no_start(run("dies.py:f"), "raw words");
+}
+
+#[test]
 fn the_python_shim_is_kept_compiled_for_its_user_alone() {
     let directory = TempDir::new("start-kept");
     directory.file(

@@ -79,6 +79,31 @@ fn workers_that_die_before_they_are_ready_charge_no_job() {
 }
 
 #[test]
+fn what_a_worker_writes_before_it_is_ready_is_shown_once() {
+    let mut t = Script::new(|config| config.max_restarts = 0);
+    t.reads(&["a1"]);
+    t.list_ends();
+    let long = format!("begin {} end", "x".repeat(4092));
+    t.worker(1).starts().writes_stderr(long.as_bytes());
+    t.was_told(&format!("{:?}", &long.as_bytes()[..6]));
+    t.was_not_told(format!("{:?}", &long.as_bytes()[long.len() - 5..]).trim_start_matches('['));
+    t.worker(1).says(READY).gets(&["a1"]);
+    t.was_told(&format!("{:?}", &long.as_bytes()[6..]));
+    t.worker(1).answers("a1");
+    t.record("a1", Status::Ok);
+    t.ends(ExitCode::Success);
+
+    let mut t = Script::new(|config| config.max_restarts = 0);
+    t.reads(&["a1"]);
+    t.list_ends();
+    t.worker(1).starts().writes_stderr(b"no GPU").exits(1);
+    t.was_told("before it did any work\\nno GPU");
+    t.was_not_told("WorkerStderr");
+    t.record("a1", Status::Skipped);
+    t.finishes(ExitCode::NoWorkers);
+}
+
+#[test]
 fn ready_never_comes() {
     let mut t = Script::new(|_| {});
     t.reads(&["a1"]);

@@ -82,6 +82,12 @@ impl Slot<'_> {
         self.t.orders.workers[&self.worker].wire_ids[name]
     }
 
+    pub(crate) fn writes_stderr(&mut self, bytes: &[u8]) -> &mut Self {
+        let (worker, generation, bytes) = (self.worker, self.generation, bytes.to_vec());
+        self.t.turn(vec![Event::Stderr { worker, generation, bytes: &bytes, in_step: true }]);
+        self
+    }
+
     pub(crate) fn closes_stdout(&mut self) -> &mut Self {
         let (worker, generation) = (self.worker, self.generation);
         self.t.turn(vec![Event::StdoutClosed { worker, generation }]);

@@ -1,5 +1,5 @@
-//! The way of a worker: start, ready, drain, end. What its death costs whom is in `outcome`, how often it may happen in
-//! `restart`.
+//! The way of a worker: start, ready (by way of `initialising`), drain, end. What its death costs whom is in `outcome`, how
+//! often it may happen in `restart`.
 
 use super::deadline::Timer;
 use super::event::SpawnFault;
@@ -9,12 +9,8 @@ use super::restart::wanting;
 use super::stop::Stop;
 use super::worker::{State, Worker};
 use super::{Action, Joined, Notice, Pool, Reading};
-use crate::config::Target;
 use crate::ids::WorkerId;
-use crate::protocol::{Outcome, encode, mcp};
 use crate::status::{ExitStatus, WANTING};
-use serde::Deserialize;
-use serde_json::value::RawValue;
 use std::time::Duration;
 
 /// A worker that should be gone gets this long at most: to end after its standard output has, or, when it ignored the
@@ -34,14 +30,6 @@ const NOTHING_STARTS: &str = "for 10 s no command could be started, for want of 
 /// The signal that no program sends to itself.
 const SIGKILL: i32 = 9;
 
-/// Parameters of `failed`: why a worker cannot work at all.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct StartFailure {
-    message: String,
-    traceback: String,
-}
-
 impl Pool {
     pub(super) fn set_timer(&mut self, id: WorkerId, span: Duration) {
         let worker = &mut self.workers[id.index()];
@@ -57,7 +45,7 @@ impl Pool {
     }
 
     /// Moves on from being started, to whatever comes next.
-    fn leave_start(&mut self, id: WorkerId, next: State) {
+    pub(super) fn leave_start(&mut self, id: WorkerId, next: State) {
         let worker = &mut self.workers[id.index()];
         if matches!(worker.state, State::Spawning | State::Starting | State::Initialising { .. }) {
             self.starting -= 1;
@@ -113,98 +101,6 @@ impl Pool {
                 self.give_up(why);
             }
         }
-    }
-
-    pub(super) fn begin_initialising(&mut self, id: WorkerId) {
-        self.workers[id.index()].state = State::Initialising { message: 0 };
-        self.continue_initialising(id, 0);
-    }
-
-    /// Sends the messages of `--init` from this one on, up to the first that has to be answered.
-    fn continue_initialising(&mut self, id: WorkerId, from: usize) {
-        for at in from..self.config.init.len() {
-            let message = self.config.init[at].clone();
-            self.say(id, |out| {
-                encode::one_line(out, message.get());
-                out.push(b'\n');
-            });
-            if request_id(&message).is_some() {
-                self.workers[id.index()].state = State::Initialising { message: at };
-                return;
-            }
-        }
-        self.leave_start(id, State::Up);
-        let first_words = self.workers[id.index()].stderr_tail.clone();
-        if !first_words.is_empty() {
-            self.notice(Notice::WorkerStderr { worker: id, bytes: first_words });
-        }
-        if self.workers[id.index()].announced {
-            let worker = &mut self.workers[id.index()];
-            self.deadlines.clear(&mut worker.timer, Timer::Worker(id, worker.generation));
-        }
-        self.offer(id);
-    }
-
-    /// An answer came while a message of `--init` is open; nothing else can be.
-    pub(super) fn init_answered(&mut self, id: WorkerId, at: usize, answer: &str, outcome: Outcome<'_>) -> bool {
-        if !self.is_answer_to_init(at, answer) {
-            let message = format!("answered request {answer} although only the --init request was open");
-            self.protocol_broken(id, message, answer.as_bytes());
-            return false;
-        }
-        match outcome {
-            // Where there are no sessions, none was begun: the notification that would say so is left out.
-            Outcome::Result(_) | Outcome::LargeResult(_) if at == 0 && self.workers[id.index()].stateless => {
-                self.workers[id.index()].blame = None;
-                self.continue_initialising(id, 2);
-            }
-            Outcome::Result(_) | Outcome::LargeResult(_) => self.continue_initialising(id, at + 1),
-            Outcome::Error(error) => self.init_refused(id, at, &error),
-        }
-        false
-    }
-
-    /// A worker refused a message of `--init`, or an MCP server its handshake: that one may know no sessions.
-    fn init_refused(&mut self, id: WorkerId, at: usize, error: &str) {
-        let worker = &mut self.workers[id.index()];
-        let shakes_hands = at == 0 && matches!(self.config.target, Target::Tool);
-        if shakes_hands && !worker.stateless {
-            worker.stateless = true;
-            worker.blame = Some(format!("refused the request initialize: {error}"));
-            self.say(id, |out| {
-                out.extend_from_slice(mcp::discover().get().as_bytes());
-                out.push(b'\n');
-            });
-            return;
-        }
-        // Where both kinds of handshake were refused, the first refusal says more.
-        let what = format!("refused the --init request: {error}");
-        let why = worker.blame.take().filter(|_| shakes_hands).unwrap_or(what);
-        self.never_ready(id, why);
-    }
-
-    /// Whether this is the answer to a message of `--init` that was open when the worker was told to end: nobody waits
-    /// for it any more.
-    pub(super) fn is_late_init_answer(&self, id: WorkerId, answer: &str) -> bool {
-        self.workers[id.index()].init_left_open.is_some_and(|at| self.is_answer_to_init(at, answer))
-    }
-
-    /// Whether an id is that of this message of `--init`.
-    pub(super) fn is_answer_to_init(&self, at: usize, answer: &str) -> bool {
-        request_id(&self.config.init[at]).is_some_and(|id| id.get() == answer)
-    }
-
-    /// The worker says that it cannot work at all: trying again would not help.
-    pub(super) fn start_refused(&mut self, id: WorkerId, failure: &StartFailure) {
-        if self.workers[id.index()].did_work {
-            return;
-        }
-        let mut why = failure.message.clone();
-        if !failure.traceback.is_empty() && failure.traceback.trim() != failure.message.trim() {
-            why = format!("{why}\n{}", failure.traceback.trim_end());
-        }
-        self.workers[id.index()].blame = Some(why.clone());
-        self.give_up(&why);
     }
 
     /// The worker answered: it and its program are fit.
@@ -292,7 +188,7 @@ impl Pool {
 
     /// A start that hangs is no accident that another try would mend, unless this program has worked before or another
     /// worker is still on its way.
-    fn never_ready(&mut self, id: WorkerId, why: String) {
+    pub(super) fn never_ready(&mut self, id: WorkerId, why: String) {
         self.workers[id.index()].blame = Some(why.clone());
         let hopeful = |worker: &super::worker::Worker| {
             worker.did_work || (worker.id != id && worker.state.has_process() && worker.state != State::Killed)
@@ -443,13 +339,4 @@ impl Pool {
             if worker.stdin_closed { self.await_end(id) } else { self.kill(id) }
         }
     }
-}
-
-fn request_id(message: &RawValue) -> Option<&RawValue> {
-    #[derive(Deserialize)]
-    struct Id<'a> {
-        #[serde(borrow)]
-        id: Option<&'a RawValue>,
-    }
-    serde_json::from_str::<Id<'_>>(message.get()).ok()?.id
 }

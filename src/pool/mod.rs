@@ -39,6 +39,7 @@ mod event;
 mod flight;
 mod guests;
 mod halting;
+mod initialising;
 mod job_table;
 mod judge;
 mod lifecycle;

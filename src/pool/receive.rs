@@ -1,8 +1,8 @@
 //! What workers say: answers, notifications, requests of their own, stray output, broken protocol.
 
 use super::flight::{Cancel, Flight, Said};
+use super::initialising::StartFailure;
 use super::judge::Ending;
-use super::lifecycle::StartFailure;
 use super::worker::State;
 use super::{Notice, Pool};
 use crate::ids::WorkerId;

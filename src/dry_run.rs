@@ -33,10 +33,14 @@ pub fn run(config: &Config) -> anyhow::Result<ExitCode> {
     match shown.and_then(|code| out.flush().map(|()| code)) {
         Ok(Some(code)) => Ok(code),
         Ok(None) => {
+            if config.pool.fail_on_no_jobs {
+                say("supervisor: the job list is empty\n");
+                return Ok(ExitCode::NoJobs);
+            }
             if !config.output.quiet {
                 say("supervisor: warning: the job list is empty\n");
             }
-            Ok(if config.pool.fail_on_no_jobs { ExitCode::NoJobs } else { ExitCode::Success })
+            Ok(ExitCode::Success)
         }
         Err(error) => {
             say(&format!("supervisor: results could not be written: {}\n", crate::edge::fault_text(&error)));

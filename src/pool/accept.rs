@@ -185,7 +185,7 @@ impl Pool {
         }
         if let Some(error) = error {
             self.exit = self.exit.max(ExitCode::BadInput);
-            self.notice(Notice::Warning { message: format!("the job list could not be read to its end: {error}") });
+            self.notice(Notice::Fault { message: format!("the job list could not be read to its end: {error}") });
         }
     }
 

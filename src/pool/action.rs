@@ -231,6 +231,11 @@ pub enum Notice {
         /// Why, with the worker's own words where there are some.
         message: String,
     },
+    /// What makes the exit code another than 0 or 1 and stands in no record.
+    Fault {
+        /// What is wrong, and why.
+        message: String,
+    },
     /// Something to know that fits none of the above.
     Warning {
         /// The text.

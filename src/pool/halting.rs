@@ -40,7 +40,7 @@ impl Pool {
     pub(super) fn output_lost(&mut self, message: String) {
         self.exit = self.exit.max(ExitCode::OutputLost);
         if self.stop < Stop::OutputLost {
-            self.notice(Notice::Stopping { message: format!("results cannot be written: {message}") });
+            self.notice(Notice::Fault { message: format!("results cannot be written: {message}") });
             self.halt(Stop::OutputLost);
         }
     }
@@ -188,9 +188,12 @@ impl Pool {
         }
         self.finished = true;
         if self.stats.accepted == 0 && self.stop == Stop::Running {
-            self.notice(Notice::Warning { message: "the job list is empty".into() });
+            let message = "the job list is empty".to_owned();
             if self.config.fail_on_no_jobs {
                 self.exit = self.exit.max(ExitCode::NoJobs);
+                self.notice(Notice::Fault { message });
+            } else {
+                self.notice(Notice::Warning { message });
             }
         }
         self.actions.push_back(Action::Finish(self.exit));

@@ -2,6 +2,7 @@
 //! wait to be written. Owns the waits of the end and their limits.
 
 use super::Reactor;
+use super::joblog::JobLog;
 use super::keeper::Keeper;
 use super::poller::Ready;
 use crate::edge::{self, fault_text};
@@ -30,7 +31,7 @@ impl Reactor {
             self.stdout.open_to(keeper.settle());
         }
         if let (Some(output), Some(lines)) = (&mut self.joblog, self.hands.hub.joblog()) {
-            lines.take(|lines| output.push(edge::Piece::Bytes(lines.to_vec())));
+            lines.take(|lines| output.push(lines));
         }
         self.hands.hub.flush(&mut self.stdout, &mut self.stderr);
     }
@@ -38,13 +39,12 @@ impl Reactor {
     /// Why results cannot be written any more, if so.
     fn lost_output(&self) -> Option<String> {
         let standard = self.stdout.output.error().map(|error| format!("standard output: {}", fault_text(&error)));
-        let joblog = || Some(format!("the job log: {}", fault_text(&self.joblog.as_ref()?.error()?)));
-        standard.or_else(|| self.hands.keeper.as_ref()?.error()).or_else(joblog)
+        standard.or_else(|| self.hands.keeper.as_ref()?.error()).or_else(|| self.joblog.as_ref()?.error())
     }
 
     pub(super) fn tell_output(&mut self, now: Now) {
         let kept = self.hands.keeper.as_ref().map_or(0, Keeper::backlog);
-        let logged = self.joblog.as_ref().map_or(0, edge::Output::backlog);
+        let logged = self.joblog.as_ref().map_or(0, JobLog::backlog);
         let bytes = self.stdout.backlog().max(self.stderr.backlog()).max(kept).max(logged);
         if bytes > 0 || self.told_backlog {
             self.told_backlog = bytes > 0;
@@ -151,6 +151,6 @@ impl Reactor {
             }
         }
         self.stdout.output.close();
-        self.stdout.output.is_settled() && self.joblog.as_ref().is_none_or(edge::Output::is_settled)
+        self.stdout.output.is_settled() && self.joblog.as_ref().is_none_or(JobLog::is_settled)
     }
 }

@@ -11,6 +11,12 @@ use std::io;
 use std::os::fd::BorrowedFd;
 use std::os::unix::fs::MetadataExt;
 
+/// That a file has no name any more, in words: what was written to it is nowhere.
+pub(super) fn was_removed(file: &File) -> Option<&'static str> {
+    let is_removed = file.metadata().is_ok_and(|facts| facts.nlink() == 0);
+    is_removed.then_some("the file was removed while the run went on")
+}
+
 /// Keeps the journal.
 #[derive(Debug)]
 pub(super) struct Keeper {
@@ -125,8 +131,8 @@ impl Keeper {
     /// No record will follow. What was written is nowhere if the file has been removed meanwhile.
     pub(super) fn close(&mut self) {
         self.durable.close();
-        if self.file.metadata().is_ok_and(|facts| facts.nlink() == 0) {
-            self.fault.get_or_insert_with(|| "the file was removed while the run went on".into());
+        if let Some(removed) = was_removed(&self.file) {
+            self.fault.get_or_insert_with(|| removed.into());
         }
     }
 

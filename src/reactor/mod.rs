@@ -13,6 +13,7 @@ mod feed;
 mod finish;
 mod guests;
 mod hands;
+mod joblog;
 mod keeper;
 mod launch;
 mod outbox;
@@ -36,6 +37,7 @@ use children::{Got, Stream};
 use clock::Clock;
 use feed::Feed;
 use hands::{Echo, Hands};
+use joblog::JobLog;
 use keeper::Gate;
 use poller::Ready;
 use signal_hook::consts::{SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGTSTP, SIGUSR1};
@@ -64,7 +66,7 @@ struct Reactor {
     reaper: Reaper,
     wake: Wake,
     stdout: Gate,
-    joblog: Option<edge::Output>,
+    joblog: Option<JobLog>,
     stderr: Stderr,
     buffer: Box<[u8]>,
     /// Whether the core was told that output waits, or cannot be written.
@@ -95,7 +97,7 @@ pub fn run(config: Config) -> anyhow::Result<ExitCode> {
         _ => anyhow::anyhow!("cannot read the job list: {}", fault_text(&error)),
     })?;
     let kept = setup::journal(&config, &wake)?;
-    let joblog = config.output.joblog.as_deref().map(|path| setup::joblog(path, &config.output, &wake)).transpose()?;
+    let joblog = setup::joblog(&config.output, &wake)?;
     let stdout = match take_copy(Standard::Output) {
         Ok(fd) => edge::Output::start(fd, wake.clone()),
         Err(error) => edge::Output::lost(&error, wake.clone()),

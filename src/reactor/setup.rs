@@ -1,12 +1,11 @@
-//! What is opened before a run begins: the journal and the job log. Owns what they are called in messages.
+//! What is opened before a run begins: the journal and the job log. Owns which of them there are.
 
+use super::joblog::JobLog;
 use super::keeper::Keeper;
 use crate::config::{Config, Output, Sync};
-use crate::edge::{self, Durable, Piece, Syncing, Wake, fault_text};
+use crate::edge::{Durable, Syncing, Wake};
 use crate::journal::{self, Ledger};
-use crate::report::{JOBLOG_HEADER, stderr::say};
-use std::fs::OpenOptions;
-use std::path::Path;
+use crate::report::stderr::say;
 
 /// Opens the journal, where one is asked for: who keeps it, and what earlier runs know.
 pub(super) fn journal(config: &Config, wake: &Wake) -> anyhow::Result<Option<(Keeper, Ledger)>> {
@@ -26,19 +25,8 @@ pub(super) fn journal(config: &Config, wake: &Wake) -> anyhow::Result<Option<(Ke
     Ok(Some((keeper, opened.ledger)))
 }
 
-/// Opens the job log: a resumed run goes on with it, any other begins anew.
-pub(super) fn joblog(path: &Path, output: &Output, wake: &Wake) -> anyhow::Result<edge::Output> {
+/// Opens the job log, where one is asked for.
+pub(super) fn joblog(output: &Output, wake: &Wake) -> anyhow::Result<Option<JobLog>> {
     let resumes = output.journal.as_ref().is_some_and(|journal| journal.resume.is_some());
-    let fault = |error| anyhow::anyhow!("cannot open the job log {}: {}", path.display(), fault_text(&error));
-    let file = OpenOptions::new().append(true).create(true).open(path).map_err(fault)?;
-    if !resumes {
-        // What is no regular file has no length to be cut.
-        let _ = file.set_len(0);
-    }
-    let is_empty = file.metadata().map_err(fault)?.len() == 0;
-    let mut log = edge::Output::start(file.into(), wake.clone());
-    if is_empty {
-        log.push(Piece::Bytes(JOBLOG_HEADER.as_bytes().to_vec()));
-    }
-    Ok(log)
+    output.joblog.as_deref().map(|path| JobLog::open(path, resumes, wake)).transpose()
 }

@@ -63,7 +63,7 @@ impl Hub {
             rows: output.journal.is_some().then(Rows::default),
             joblog: output.joblog.is_some().then(JobLog::default),
             failures: Failures::new(style, output.format == Format::Json),
-            volume: Volume { is_quiet: output.quiet, is_verbose: output.verbose > 0 },
+            volume: Volume { is_quiet: output.quiet, is_verbose: output.verbose > 0, is_command },
             style,
             streams: Streams::new(around.is_one_terminal),
             progress: Progress::new(output, &around),

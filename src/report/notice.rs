@@ -17,15 +17,19 @@ pub(super) struct Volume {
     pub(super) is_quiet: bool,
     /// `-v`.
     pub(super) is_verbose: bool,
+    /// Jobs are commands: what a worker says is a complaint of the built-in one, and not the user's program.
+    pub(super) is_command: bool,
 }
 
 impl Volume {
-    /// With `-q` only what ends the run and what a job may have lost is told; without `-v` no routine.
+    /// With `-q` only what ends the run, what else makes the exit code, and what a job may have lost is told; without `-v` no
+    /// routine.
     pub(super) fn admits(self, notice: &Notice) -> bool {
         match notice {
             Notice::WorkerStarted { .. } => self.is_verbose && !self.is_quiet,
             Notice::Log { level, .. } if level == "debug" => self.is_verbose && !self.is_quiet,
-            Notice::GivingUp { .. } => true,
+            Notice::GivingUp { .. } | Notice::Fault { .. } => true,
+            Notice::WorkerStderr { .. } if self.is_command => true,
             Notice::WorkerDied { .. }
             | Notice::ProtocolBroken { .. }
             | Notice::StrayOutput { .. }
@@ -73,7 +77,7 @@ pub(super) fn push(notice: &Notice, style: Style, out: &mut Vec<u8>) {
             out.push(b'\n');
         }
         Notice::Warning { message } => warn(style, out, message),
-        Notice::Stopping { message } => line(out, message),
+        Notice::Stopping { message } | Notice::Fault { message } => line(out, message),
     }
 }
 
@@ -163,6 +167,7 @@ mod tests {
         assert_eq!(text(log), "[worker 2] info: up\n");
         assert_eq!(text(Notice::GivingUp { message: "no\nway".into() }), "supervisor: giving up: no\nway\n");
         assert_eq!(text(Notice::Warning { message: "odd".into() }), "supervisor: warning: odd\n");
+        assert_eq!(text(Notice::Fault { message: "no\nlist".into() }), "supervisor: no\\nlist\n");
         assert_eq!(text(Notice::Stopping { message: "SIGINT".into() }), "supervisor: SIGINT\n");
     }
 
@@ -180,11 +185,17 @@ mod tests {
         let started = Notice::WorkerStarted { worker: WORKER, pid: 7 };
         let warning = Notice::Warning { message: String::new() };
         let end = Notice::GivingUp { message: String::new() };
+        let fault = Notice::Fault { message: String::new() };
         let hears = |is_quiet, is_verbose| {
-            [&started, &warning, &end].map(|notice| Volume { is_quiet, is_verbose }.admits(notice))
+            let volume = Volume { is_quiet, is_verbose, is_command: false };
+            [&started, &warning, &end, &fault].map(|notice| volume.admits(notice))
         };
-        assert_eq!(hears(false, false), [false, true, true]);
-        assert_eq!(hears(false, true), [true, true, true]);
-        assert_eq!(hears(true, false), [false, false, true]);
+        assert_eq!(hears(false, false), [false, true, true, true]);
+        assert_eq!(hears(false, true), [true, true, true, true]);
+        assert_eq!(hears(true, false), [false, false, true, true]);
+        let complaint = Notice::WorkerStderr { worker: WORKER, bytes: Vec::new() };
+        for is_command in [false, true] {
+            assert_eq!(Volume { is_quiet: true, is_verbose: false, is_command }.admits(&complaint), is_command);
+        }
     }
 }

@@ -1,6 +1,8 @@
 //! Every exit code of docs/exit-codes.md, and which one wins.
 
 use crate::harness::{Run, TempDir};
+use std::fs::{File, OpenOptions};
+use std::process::Stdio;
 
 #[test]
 fn code_0_when_all_is_well() {
@@ -38,7 +40,7 @@ fn code_3_when_part_of_the_list_is_no_job_and_the_rest_ran() {
 fn code_3_when_the_list_cannot_be_read() {
     let directory = std::fs::File::open("/").unwrap();
     let code = Run::json(["-q"]).with(|command| {
-        command.stdin(directory).stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+        command.stdin(directory).stdout(Stdio::null()).stderr(Stdio::null());
     });
     assert_eq!(code.run_bare(), Some(3));
 }
@@ -59,13 +61,60 @@ fn code_5_when_no_worker_can_be_started() {
 
 #[test]
 fn code_6_when_results_cannot_be_written() {
-    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
     let list = TempDir::new("full");
     let jobs = list.file("jobs", "echo x\n".repeat(50));
     let run = Run::json(["-a"]).args([jobs]).with(|command| {
-        command.stdout(full).stderr(std::process::Stdio::null());
+        command.stdout(full()).stderr(Stdio::null());
     });
     assert_eq!(run.run_bare(), Some(6));
+}
+
+/// A file that takes nothing.
+fn full() -> File {
+    OpenOptions::new().write(true).open("/dev/full").unwrap()
+}
+
+#[test]
+fn what_makes_the_exit_code_is_told_with_q_too_and_once() {
+    let dir = TempDir::new("quiet");
+    let told = |code: i32, args: &[&str], stdin: Stdio, stdout: Stdio| {
+        let (name, errors) = (dir.path().join("errors"), File::create(dir.path().join("errors")).unwrap());
+        let run = Run::text(["-q", "-w", "1"]).args(args).with(|command| {
+            command.stdin(stdin).stdout(stdout).stderr(errors);
+        });
+        assert_eq!(run.run_bare(), Some(code), "{args:?}");
+        std::fs::read_to_string(name).unwrap()
+    };
+    let job = [":::", "echo a"];
+    let results = "supervisor: results cannot be written: ";
+    let space = "no space left on device (ENOSPC)\n";
+    assert_eq!(told(6, &job, Stdio::null(), full().into()), format!("{results}standard output: {space}"));
+    for (option, place) in [("-o", "/dev/full: "), ("--joblog", "the job log /dev/full: ")] {
+        let text = told(6, &[&[option, "/dev/full"], &job[..]].concat(), Stdio::null(), Stdio::null());
+        // Whether the job was begun before is left to chance.
+        assert!(text.contains(&format!("{place}{space}")), "{text}");
+        assert_eq!(text.matches("written: ").count(), 1, "{text}");
+    }
+    let folder = File::open("/").unwrap().into();
+    let text = told(3, &[], folder, Stdio::null());
+    assert_eq!(text, "supervisor: the job list could not be read to its end: is a directory (EISDIR)\n");
+    for dry in [&["--no-jobs", "fail"][..], &["--no-jobs", "fail", "--dry-run"]] {
+        assert_eq!(told(4, dry, Stdio::null(), Stdio::null()), "supervisor: the job list is empty\n");
+    }
+    assert_eq!(told(0, &[], Stdio::null(), Stdio::null()), "");
+}
+
+#[test]
+fn code_6_when_the_job_log_or_the_journal_is_removed_meanwhile() {
+    let dir = TempDir::new("removed");
+    for (option, name) in [("--joblog", "the job log kept"), ("-o", "kept")] {
+        let run = Run::text(["-q", "-w", "1", option, "kept"]).cwd(dir.path()).stdin("rm kept\ntrue\n");
+        let told = run.run().expect_code(6).stderr;
+        let expected = format!(
+            "supervisor: results could not be written: {name}: the file was removed while the run went on\n"
+        );
+        assert_eq!(told, expected);
+    }
 }
 
 #[test]

@@ -87,7 +87,7 @@ fn output_that_should_be_kept_whole_and_is_not_is_told_by_the_exit_code() {
     let folder = dir.path().join("folder");
     let gone = format!("rmdir {0} && touch {0}; {list}", folder.display());
     let options = ["-w", "1", "--max-output", "1000", "--output-dir", folder.to_str().unwrap()];
-    let done = Run::json(options).stdin(gone).run().expect_code(6);
+    let done = Run::json(["-q"]).args(options).stdin(gone).run().expect_code(6);
     assert_eq!(done.records()[0]["result"]["lost"], true);
     assert!(done.stderr.contains("cannot keep the whole stdout"), "{}", done.stderr);
 }

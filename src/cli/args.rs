@@ -205,10 +205,11 @@ pub(super) enum NoJobsArg {
     Fail,
 }
 
-/// The definition of the command line. Every option of `spawn` gets its environment variable here, by its own name.
-pub(super) fn command() -> clap::Command {
+/// The definition of the command line. Every option of `spawn` gets its environment variable here, by its own name; but
+/// those that are to be left `aside`.
+pub(super) fn command(aside: &[&str]) -> clap::Command {
     Cli::command().mut_subcommand("spawn", |spawn| {
-        spawn.mut_args(|arg| match (arg.get_long(), arg.get_id() == "help") {
+        spawn.mut_args(|arg| match (arg.get_long(), arg.get_id() == "help" || aside.contains(&arg.get_id().as_str())) {
             (Some(_), false) => {
                 let arg = if matches!(arg.get_action(), ArgAction::SetTrue) {
                     arg.value_parser(BoolishValueParser::new())
@@ -223,7 +224,7 @@ pub(super) fn command() -> clap::Command {
     })
 }
 
-/// The variable of an option: `SPV_JOB_FILE` for `--job-file`.
-pub(super) fn variable(long: &str) -> String {
-    format!("SPV_{}", long.to_ascii_uppercase().replace('-', "_"))
+/// The variable of an option: `SPV_JOB_FILE` for `--job-file` or its field.
+pub(super) fn variable(option: &str) -> String {
+    format!("SPV_{}", option.to_ascii_uppercase().replace('-', "_"))
 }

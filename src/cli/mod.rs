@@ -81,16 +81,30 @@ pub fn parse(mut argv: Vec<OsString>) -> Result<Invocation, UsageError> {
         _ => {}
     }
     let arguments = split_arguments(&mut argv);
-    let mut definition = args::command();
-    let matches = match definition.try_get_matches_from_mut(&argv) {
+    understand(&argv, arguments, Vec::new())
+}
+
+/// The same without the words after `:::` and without the variables that are left `aside`.
+fn understand(
+    argv: &[OsString],
+    arguments: Option<Vec<OsString>>,
+    mut aside: Vec<&'static str>,
+) -> Result<Invocation, UsageError> {
+    let mut definition = args::command(&aside);
+    let matches = match definition.try_get_matches_from_mut(argv) {
         Ok(matches) => matches,
-        Err(error) => return not_matched(&error, &argv),
+        Err(error) => return not_matched(&error, argv),
     };
     let cli = Cli::from_arg_matches(&matches).map_err(|error| UsageError { text: error.render().to_string() })?;
     match cli.command {
-        Subcommands::Spawn(mut spawn) => {
+        Subcommands::Spawn(spawn) => {
             let (_, given) = matches.subcommand().expect("spawn was matched");
-            settle::settle(&mut spawn, given)?;
+            let more = settle::settle(&settle::Given { matches: given, words: arguments.is_some() })?;
+            if !more.is_empty() {
+                // What is left aside may have been what another variable goes with.
+                aside.extend(more);
+                return understand(argv, arguments, aside);
+            }
             let config = resolve::resolve(*spawn, arguments, environment::machine())?;
             // Some thousand small pieces, which would be given back one by one while the first job waits.
             std::mem::forget((definition, matches));

@@ -3,8 +3,7 @@
 
 use super::UsageError;
 use super::args::{InputArg, NoJobsArg, SpawnArgs, TargetArgs};
-use super::options::{FailingArgs, OutputArgs, SyncArg, WhenArg};
-use super::settle::is_json;
+use super::options::{FailingArgs, FormatArg, OutputArgs, SyncArg, WhenArg};
 use super::values::Workers;
 use super::words;
 use crate::config::{
@@ -15,7 +14,7 @@ use crate::job::Template;
 use crate::protocol::mcp;
 use crate::shims;
 use std::ffi::{OsStr, OsString};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// What the machine and the environment contribute.
@@ -44,8 +43,9 @@ pub(super) fn resolve(
     if target.mcp.is_some() {
         init.splice(0..0, mcp::handshake());
     }
-    let format = if is_json(&output) { Format::Json } else { Format::Text };
+    let format = if output.json || output.format == FormatArg::Json { Format::Json } else { Format::Text };
     let journal = journal(&output, failing.retries)?;
+    let joblog = file(output.joblog.clone(), "--joblog")?;
     let builtin = || {
         let mut args = builtin_args(running.concurrency, failing.grace, &output, format);
         args.extend(running.keep_leftovers.then(|| "--keep-leftovers".into()));
@@ -74,7 +74,7 @@ pub(super) fn resolve(
             memory_max: running.memory_max,
             memory_free: running.memory_free,
             heartbeat: running.heartbeat,
-            labels: output.tag || output.joblog.is_some(),
+            labels: output.tag || joblog.is_some(),
             fail_on_no_jobs: jobs.no_jobs == NoJobsArg::Fail,
             seed: machine.seed,
         },
@@ -98,7 +98,7 @@ pub(super) fn resolve(
             output_dir: output.output_dir,
             dry_run: jobs.dry_run,
             journal,
-            joblog: output.joblog,
+            joblog,
         },
     })
 }
@@ -173,11 +173,10 @@ fn builtin_args(concurrency: u32, grace: Duration, output: &OutputArgs, format: 
 
 fn source(file: Option<&Path>, arguments: Option<Vec<OsString>>) -> Result<Source, UsageError> {
     match (file, arguments) {
-        (Some(_), Some(_)) => Err(UsageError::new("jobs after ::: cannot be used with --job-file".into())),
-        (None, Some(words)) if words.iter().any(|word| word == ":::" || word == "::::" || word == ":::+") => {
+        (_, Some(words)) if words.iter().any(|word| word == ":::" || word == "::::" || word == ":::+") => {
             Err(UsageError::new("only one ::: may be given; for combinations let a script write the list".into()))
         }
-        (None, Some(words)) => Ok(Source::Arguments(words)),
+        (_, Some(words)) => Ok(Source::Arguments(words)),
         (Some(file), None) if file.as_os_str() == "-" => Ok(Source::Stdin),
         (Some(file), None) => Ok(Source::File(file.into())),
         (None, None) => Ok(Source::Stdin),
@@ -188,21 +187,22 @@ fn source(file: Option<&Path>, arguments: Option<Vec<OsString>>) -> Result<Sourc
 fn journal(output: &OutputArgs, retries: u32) -> Result<Option<Journal>, UsageError> {
     let resumes = output.resume || output.retry_failed || output.retry_unknown;
     let resume = Resume { failed: output.retry_failed, unknown: output.retry_unknown || retries > 0 };
-    match &output.output {
+    let sync = match output.sync {
+        SyncArg::Always => Sync::Always,
+        SyncArg::Batch => Sync::Batch,
+        SyncArg::None => Sync::Never,
+    };
+    let path = file(output.output.clone(), "--output")?;
+    Ok(path.map(|path| Journal { path, resume: resumes.then_some(resume), sync }))
+}
+
+/// What an option writes to; elsewhere `-` stands for standard output, and here it would be a file of that name.
+fn file(path: Option<PathBuf>, option: &str) -> Result<Option<PathBuf>, UsageError> {
+    match path {
         Some(path) if path.as_os_str() == "-" => {
-            Err(UsageError::new("--output takes a file; records on standard output are --json".into()))
+            Err(UsageError::new(format!("{option} takes a file; records on standard output are --json")))
         }
-        Some(path) => Ok(Some(Journal {
-            path: path.clone(),
-            resume: resumes.then_some(resume),
-            sync: match output.sync {
-                SyncArg::Always => Sync::Always,
-                SyncArg::Batch => Sync::Batch,
-                SyncArg::None => Sync::Never,
-            },
-        })),
-        None if resumes => Err(UsageError::new("--resume needs --output FILE, the records to go on with".into())),
-        None => Ok(None),
+        path => Ok(path),
     }
 }
 

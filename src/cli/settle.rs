@@ -1,113 +1,110 @@
-//! Options that exclude each other, and where a value came from: what was typed goes before what the environment says, so
-//! that a variable set for all runs never forbids a flag of one run.
+//! Options that exclude or need each other, and where a value came from: what was typed goes before what the environment
+//! says, so that a variable set for all runs never forbids a flag of one run.
 
 use super::UsageError;
-use super::args::{InputArg, SpawnArgs, variable};
-use super::options::{FormatArg, OutputArgs};
+use super::args::variable;
 use clap::ArgMatches;
 use clap::parser::ValueSource;
 
-/// Options by the names of their fields; of each row one may be given.
-const EXCLUSIVE: [&[&str]; 5] = [
-    &["command", "python", "node", "worker", "mcp"],
-    &["halt", "fail_fast"],
-    &["format", "json"],
-    &["input", "null"],
-    &["quiet", "verbose"],
+/// Stands for the words after `:::`, which are no option.
+const WORDS: &str = ":::";
+
+/// Options by the names of their fields, `=` one of their values; of each row one may be given. Behind it what explains that.
+const EXCLUSIVE: [(&[&str], &str); 10] = [
+    (&["command", "python", "node", "worker", "mcp"], ""),
+    (&["halt", "fail_fast"], ""),
+    (&["format=text", "json"], ""),
+    (&["input=auto", "input=lines", "input=json", "null"], ""),
+    (&["quiet", "verbose"], ""),
+    (&["tag", "json"], TAG_AND_RECORDS),
+    (&["tag", "format=json"], TAG_AND_RECORDS),
+    (&[WORDS, "job_file"], ""),
+    (&[WORDS, "input"], EACH_WORD),
+    (&[WORDS, "null"], EACH_WORD),
 ];
 
-/// Leaves one option of each kind, or says which ones exclude each other.
-pub(super) fn settle(args: &mut SpawnArgs, matches: &ArgMatches) -> Result<(), UsageError> {
-    for row in EXCLUSIVE {
-        let given = |source: ValueSource| move |id: &&&str| is_given(matches, id, source);
-        let typed: Vec<_> = row.iter().filter(given(ValueSource::CommandLine)).collect();
-        let inherited: Vec<_> = row.iter().filter(given(ValueSource::EnvVariable)).collect();
-        match (&typed[..], &inherited[..]) {
-            ([one, other, ..], _) if !agree(args, row) => {
-                return Err(UsageError::new(format!("{} cannot be used with {}", shown(one), shown(other))));
+const TAG_AND_RECORDS: &str = ", whose records name their job anyway";
+const EACH_WORD: &str = ": each word is one job";
+
+/// Options that make sense beside one of certain others only, and what is said without any.
+const DEPENDENT: [(&str, &[&str], &str); 5] = [
+    ("python_bin", &["python"], "needs --python, the functions to run"),
+    (
+        "init",
+        &["python", "node", "worker", "mcp"],
+        "is for --python, --node, --worker and --mcp; commands take no messages",
+    ),
+    ("resume", &["output"], NO_RECORDS),
+    ("retry_failed", &["output"], NO_RECORDS),
+    ("retry_unknown", &["output"], NO_RECORDS),
+];
+
+const NO_RECORDS: &str = "needs --output FILE, the records to go on with";
+
+/// What was given, and from where.
+pub(super) struct Given<'a> {
+    pub(super) matches: &'a ArgMatches,
+    /// Whether `:::` was there.
+    pub(super) words: bool,
+}
+
+/// Says which options contradict each other, or gives those whose variables are to be left aside: the command line is then
+/// to be read anew without these. None when all that was given goes together.
+pub(super) fn settle(given: &Given<'_>) -> Result<Vec<&'static str>, UsageError> {
+    let (mut aside, mut undecided) = (Vec::new(), None);
+    for (row, why) in EXCLUSIVE {
+        let from = |source| row.iter().copied().filter(|id| given.is_from(id, source)).collect::<Vec<_>>();
+        match (&from(ValueSource::CommandLine)[..], &from(ValueSource::EnvVariable)[..]) {
+            ([one, other, ..], _) => {
+                return Err(UsageError::new(format!("{} cannot be used with {}{why}", shown(one), shown(other))));
             }
-            ([], [one, other, ..]) if !agree(args, row) => {
-                let message = format!("the variables {} and {} exclude each other", variable(one), variable(other));
-                return Err(UsageError::new(message));
+            ([], [one, other, ..]) => {
+                let (one, other) = (variable(name_of(one)), variable(name_of(other)));
+                undecided = Some(UsageError::new(format!("the variables {one} and {other} exclude each other")));
             }
-            ([_, ..], inherited) => inherited.iter().for_each(|id| forget(args, id)),
+            ([_], inherited) => aside.extend(inherited.iter().map(|id| name_of(id))),
             ([], _) => {}
         }
     }
-    dependents(args, matches)
-}
-
-/// Options that make sense beside certain others only. From the environment they are left aside without a word.
-fn dependents(args: &mut SpawnArgs, matches: &ArgMatches) -> Result<(), UsageError> {
-    let typed = |id| is_given(matches, id, ValueSource::CommandLine);
-    let target = &mut args.target;
-    let has_functions =
-        target.python.is_some() || target.node.is_some() || target.worker.is_some() || target.mcp.is_some();
-    if typed("python_bin") && target.python.is_none() {
-        return Err(UsageError::new("--python-bin needs --python, the functions to run".into()));
-    }
-    if !has_functions && !target.init.is_empty() {
-        if typed("init") {
-            return Err(UsageError::new(
-                "--init is for --python, --node, --worker and --mcp; commands take no messages".into(),
-            ));
+    for (id, others, why) in DEPENDENT {
+        if others.iter().any(|other| given.is_there(other)) {
+            continue;
         }
-        target.init.clear();
-    }
-    if is_json(&args.output) && args.output.tag {
-        if typed("tag") {
-            return Err(UsageError::new(
-                "--tag cannot be used with --json, whose records name their job anyway".into(),
-            ));
+        if given.is_from(id, ValueSource::CommandLine) {
+            return Err(UsageError::new(format!("{} {why}", shown(id))));
         }
-        args.output.tag = false;
+        aside.extend(given.is_there(id).then_some(id));
     }
-    Ok(())
+    // One of the variables may be among those that what was typed puts aside.
+    undecided.filter(|_| aside.is_empty()).map_or(Ok(aside), Err)
 }
 
-/// Whether standard output holds records.
-pub(super) fn is_json(output: &OutputArgs) -> bool {
-    output.json || output.format == FormatArg::Json
-}
+impl Given<'_> {
+    fn is_there(&self, id: &str) -> bool {
+        self.is_from(id, ValueSource::CommandLine) || self.is_from(id, ValueSource::EnvVariable)
+    }
 
-/// Two options of a row that say the same are no conflict.
-fn agree(args: &SpawnArgs, row: &[&str]) -> bool {
-    match row[0] {
-        "format" => args.output.json && args.output.format == FormatArg::Json,
-        "input" => args.jobs.null && args.jobs.input == InputArg::Null,
-        _ => false,
+    fn is_from(&self, id: &str, source: ValueSource) -> bool {
+        if id == WORDS {
+            return self.words && source == ValueSource::CommandLine;
+        }
+        let (name, value) = id.split_once('=').map_or((id, None), |(name, value)| (name, Some(value)));
+        let has_value = |value| self.matches.get_raw(name).is_some_and(|mut given| given.any(|one| one == value));
+        // A switch that the environment turns off (SPV_JSON=0) is not given.
+        let is_off = matches!(self.matches.try_get_one::<bool>(name), Ok(Some(false)))
+            || matches!(self.matches.try_get_one::<u8>(name), Ok(Some(0)));
+        self.matches.value_source(name) == Some(source) && !is_off && value.is_none_or(has_value)
     }
 }
 
-fn is_given(matches: &ArgMatches, id: &str, source: ValueSource) -> bool {
-    // A switch that the environment turns off (SPV_JSON=0) is not given.
-    let is_off = matches!(matches.try_get_one::<bool>(id), Ok(Some(false)))
-        || matches!(matches.try_get_one::<u8>(id), Ok(Some(0)));
-    matches.value_source(id) == Some(source) && !is_off
+fn name_of(id: &'static str) -> &'static str {
+    id.split_once('=').map_or(id, |(name, _)| name)
 }
 
 fn shown(id: &str) -> String {
     match id {
         "command" => "a command after --".into(),
-        id => format!("--{}", id.replace('_', "-")),
-    }
-}
-
-/// Takes an option back that the environment set.
-fn forget(args: &mut SpawnArgs, id: &str) {
-    match id {
-        "python" => args.target.python = None,
-        "node" => args.target.node = None,
-        "worker" => args.target.worker = None,
-        "mcp" => args.target.mcp = None,
-        "halt" => args.failing.halt = None,
-        "fail_fast" => args.failing.fail_fast = false,
-        "format" => args.output.format = FormatArg::Text,
-        "json" => args.output.json = false,
-        "input" => args.jobs.input = InputArg::Auto,
-        "null" => args.jobs.null = false,
-        "quiet" => args.output.quiet = false,
-        "verbose" => args.output.verbose = 0,
-        other => unreachable!("{other} is in no row that the environment can set"),
+        WORDS => "jobs after :::".into(),
+        id => format!("--{}", id.replace('_', "-").replace('=', " ")),
     }
 }

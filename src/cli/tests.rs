@@ -159,7 +159,15 @@ fn what_contradicts_itself_is_refused() {
         ("--json --format text", ["--format", "--json"]),
         ("-0 --input lines", ["--input", "--null"]),
         ("--tag --json", ["--tag", "--json"]),
-        ("--tag --format json", ["--tag", "--json"]),
+        ("--tag --format json", ["--tag", "--format json, whose records"]),
+        ("-a list ::: x", ["jobs after :::", "--job-file"]),
+        ("-0 ::: x", ["jobs after :::", "--null"]),
+        ("--input json -- echo ::: {}", ["jobs after :::", "--input"]),
+        ("--resume", ["--resume", "needs --output"]),
+        ("--retry-failed", ["--retry-failed", "needs --output"]),
+        ("--retry-unknown", ["--retry-unknown", "needs --output"]),
+        ("--output -", ["--output", "takes a file"]),
+        ("--joblog -", ["--joblog", "takes a file"]),
         ("-q -v", ["--quiet", "--verbose"]),
         ("--python-bin x", ["--python-bin", "needs --python"]),
         ("--init '{\"method\":\"a\"}' -- x", ["--init", "commands"]),
@@ -213,7 +221,7 @@ fn workers_and_guards_get_their_arguments_as_they_are() {
 /// Each option is complete: help, a name for its value, a variable, a heading; and no letter twice.
 #[test]
 fn the_table_of_options() {
-    let definition = args::command();
+    let definition = args::command(&[]);
     definition.clone().debug_assert();
     let spawn = definition.find_subcommand("spawn").unwrap();
     let mut letters = BTreeSet::new();
@@ -257,6 +265,19 @@ fn the_environment_sets_options_and_the_command_line_wins() {
         (&[("SPV_FAIL_FAST", "1"), ("SPV_HALT", "never")], "spawn", "SPV_HALT and SPV_FAIL_FAST exclude each other"),
         (&[("SPV_PYTHON", "t.py")], "spawn -- echo", "target: Template"),
         (&[("SPV_TAG", "1")], "spawn --json", "tag: false"),
+        (&[("SPV_JSON", "1")], "spawn --tag", "tag: true"),
+        (&[("SPV_FORMAT", "json")], "spawn --tag", "format: Text"),
+        (&[("SPV_TAG", "1"), ("SPV_JSON", "1")], "spawn", "variables SPV_TAG and SPV_JSON exclude each other"),
+        (&[("SPV_TAG", "1"), ("SPV_FORMAT", "json")], "spawn", "variables SPV_TAG and SPV_FORMAT exclude each other"),
+        (&[("SPV_TAG", "1"), ("SPV_FORMAT", "json")], "spawn --json", "tag: false"),
+        (&[("SPV_JSON", "1")], "spawn --format text", "format: Text"),
+        (&[("SPV_JOB_FILE", "la")], "spawn ::: x", "source: Arguments"),
+        (&[("SPV_INPUT", "json"), ("SPV_JOB_FILE", "la")], "spawn -0", "format: Null"),
+        (&[("SPV_INPUT", "json"), ("SPV_NULL", "1")], "spawn ::: x", "format: Auto"),
+        (&[("SPV_INPUT", "json"), ("SPV_NULL", "1")], "spawn", "SPV_INPUT and SPV_NULL exclude each other"),
+        (&[("SPV_INPUT", "null"), ("SPV_NULL", "1")], "spawn", "format: Null"),
+        (&[("SPV_RESUME", "1")], "spawn", "journal: None"),
+        (&[("SPV_PYTHON", "t.py"), ("SPV_INIT", "{\"method\":\"a\"}")], "spawn -- echo", "init: []"),
         (&[("SPV_JSON", "true"), ("SPV_KEEP_ORDER", "yes")], "spawn", "format: Json"),
         (&[("SPV_INIT", "{\"method\":\"a\"}")], "spawn", "init: []"),
         (&[("SPV_PYTHON_BIN", "x")], "spawn", "target: Shell"),

@@ -15,7 +15,12 @@ fn main() -> ExitCode {
         },
         Ok(Invocation::Check(options)) => {
             let mut printed = exit::ExitCode::Success;
-            let code = check::run(&options, &mut |line| printed = printed.max(supervisor::print(line)));
+            // What cannot be written is told once.
+            let code = check::run(&options, &mut |line| {
+                if printed == exit::ExitCode::Success {
+                    printed = supervisor::print(line);
+                }
+            });
             end(code.max(printed))
         }
         Ok(Invocation::Print(text)) => end(supervisor::print(&text)),

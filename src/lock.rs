@@ -3,6 +3,7 @@
 //!
 //! The command inherits the connection: when this process is killed, the lock stays with the command until that ends too.
 
+use crate::edge::pass_on_closed;
 use crate::process::{SpawnError, foreground};
 use crate::status::ExitStatus;
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
@@ -82,6 +83,7 @@ pub fn run(order: &Order) -> Result<ExitStatus, Fault> {
     }
     let orphaned = answer["result"]["previous_holder_died"] == true;
     let env = [(WITHIN.into(), me.to_string().into()), (ORPHANED.into(), u8::from(orphaned).to_string().into())];
+    pass_on_closed();
     let ended = foreground::run(&order.command, &env, connection.as_fd());
     // If it cannot be told, the supervisor is gone, and the lock with it.
     let _ = send(&mut connection, 2, "lock.release", &json!({"name": order.name}));

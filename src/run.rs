@@ -1,11 +1,13 @@
 //! One invocation of `spawn`, from settings to exit code: what is looked at before the reactor takes over.
 
 use crate::config::{Config, Program, Source};
+use crate::edge::{Standard, fault_text, take_copy};
 use crate::exit::ExitCode;
 use crate::process::limits::allow_descriptors;
 use crate::process::room::room;
 use crate::report::stderr::say;
 use crate::{dry_run, places, reactor};
+use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -89,11 +91,14 @@ fn fit_processes(config: &mut Config) {
     }
 }
 
-/// Prints help and the like on standard output; a reader that has gone away is no failure.
+/// Prints help and the like on standard output, and says why when that fails; a reader that has gone away is no failure.
 pub fn print(text: &str) -> ExitCode {
-    let mut stdout = io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => ExitCode::OutputLost,
+    let written = take_copy(Standard::Output).and_then(|stdout| File::from(stdout).write_all(text.as_bytes()));
+    match written {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            say(&format!("supervisor: cannot write to standard output: {}\n", fault_text(&error)));
+            ExitCode::OutputLost
+        }
         _ => ExitCode::Success,
     }
 }

@@ -77,10 +77,10 @@ const WALLS: &[Wall] = &[
         ],
     ),
     // Between the command line and the reactor: one invocation.
-    shell("run", &["config", "dry_run", "exit", "places", "process", "reactor", "report"]),
+    shell("run", &["config", "dry_run", "edge", "exit", "places", "process", "reactor", "report"]),
     shell("places", &["config", "edge"]),
-    shell("lock", &["process", "status"]),
-    shell("dry_run", &["config", "edge", "exit", "job", "pool", "protocol", "report"]),
+    shell("lock", &["edge", "process", "status"]),
+    shell("dry_run", &["config", "edge", "exit", "job", "journal", "pool", "protocol", "record", "report"]),
     // A program of its own: no run, no records.
     shell("check", &["exit", "process", "protocol", "status"]),
     shell("cli", &["check", "config", "edge", "exit", "job", "lock", "protocol", "shims"]),

@@ -24,6 +24,6 @@ pub use fault::fault_text;
 pub use input::{Chunk, Input, InputEvent};
 pub use lookout::Lookout;
 pub use output::{LOW_WATER_BYTES, Output, Piece, Way};
-pub use standard::{Standard, is_open_at_start, take_copy};
+pub use standard::{Standard, is_open_at_start, pass_on_closed, take_copy};
 pub use thread::share_heap;
 pub use wake::Wake;

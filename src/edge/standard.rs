@@ -41,6 +41,17 @@ pub fn is_open_at_start(which: Standard) -> bool {
     CLOSED.load(Ordering::Relaxed) & (1 << which as u8) == 0
 }
 
+/// Programs that are started from now on find closed what was closed when the process began, and not the /dev/null that
+/// stands there: what they lose they can tell.
+pub fn pass_on_closed() {
+    for fd in 0..3u8 {
+        if CLOSED.load(Ordering::Relaxed) & (1 << fd) != 0 {
+            // SAFETY: F_SETFD takes an integer and touches no memory. That nothing is there is what is wanted.
+            unsafe { libc::fcntl(i32::from(fd), libc::F_SETFD, libc::FD_CLOEXEC) };
+        }
+    }
+}
+
 /// A copy of a standard descriptor, close-on-exec, that an edge may own. EBADF if it was closed at the start.
 pub fn take_copy(which: Standard) -> io::Result<OwnedFd> {
     if !is_open_at_start(which) {

@@ -1,7 +1,8 @@
 //! From the path of a journal to a run that can write it: locked, mended, and with what it knows in memory.
 
 use super::marks::{self, Left};
-use super::{Ledger, Marks, lock, rows};
+use super::rows::{self, Rows};
+use super::{Ledger, Marks, lock};
 use crate::config::{Journal, Resume};
 use crate::edge::fault_text;
 use std::ffi::OsString;
@@ -33,7 +34,7 @@ pub fn open(journal: &Journal, workers: u32) -> Result<Opened, String> {
     let fault = |error: io::Error| format!("cannot open the output file {shown}: {}", fault_text(&error));
     if journal.path.metadata().is_ok_and(|facts| !facts.is_file()) {
         if journal.resume.is_some() {
-            return Err(format!("cannot resume from {shown}, which is no regular file"));
+            return Err(no_regular_file(&journal.path));
         }
         // For writing alone: of a pipe we must not be a reader, or its end would never be seen.
         let file = OpenOptions::new().append(true).open(&journal.path).map_err(fault)?;
@@ -57,11 +58,7 @@ pub fn open(journal: &Journal, workers: u32) -> Result<Opened, String> {
     }
     let length = file.metadata().map_err(fault)?.len();
     let Some(left) = marks::read(&locked, length).map_err(fault)? else {
-        let marks = marks_path.display();
-        return Err(format!(
-            "{marks} should say what was running when a run of {shown} was ended from outside, and cannot be understood: \
-             remove it if that does not matter, or choose another --output"
-        ));
+        return Err(no_marks(&marks_path, path));
     };
     let found = Found { file, path, locked, marks_path, left, workers };
     match journal.resume {
@@ -121,29 +118,21 @@ impl Found<'_> {
         let shown = self.path.display();
         let fault = |error: io::Error| format!("cannot resume from {shown}: {}", fault_text(&error));
         let rows = rows::read(&self.file, resume).map_err(fault)?;
-        if rows.are_foreign() {
-            leave_nothing(&self.locked, &self.marks_path);
-            return Err(format!("cannot resume from {shown}: it holds no records of a run; name the file of one"));
+        let (whole_bytes, torn_bytes, giving_way) = (rows.whole_bytes, rows.torn_bytes, rows.giving_way);
+        let before = self.left.len();
+        let learnt = learn(rows, std::mem::take(&mut self.left), self.path, resume);
+        let Learnt { ledger, open, mut notes } =
+            learnt.inspect_err(|_| leave_nothing(&self.locked, &self.marks_path))?;
+        if torn_bytes > 0 {
+            self.file.set_len(whole_bytes).map_err(fault)?;
+            notes.push(format!("{shown}: the last line was torn ({torn_bytes} bytes) and is cut off"));
         }
-        let mut notes = Vec::new();
-        if rows.torn_bytes > 0 {
-            self.file.set_len(rows.whole_bytes).map_err(fault)?;
-            notes.push(format!("{shown}: the last line was torn ({} bytes) and is cut off", rows.torn_bytes));
-        }
-        if rows.damaged > 0 {
-            notes.push(format!("{shown}: {} lines are no records; what they stood for runs again", rows.damaged));
-        }
-        let mut open = std::mem::take(&mut self.left);
-        let before = open.len();
-        open.extend(rows.repeated);
-        let unknown = open.iter().enumerate().map(|(at, left)| (left.content, left.attempt, at));
-        let ledger = Ledger::new(rows.ended, unknown, resume.unknown);
         let path = self.path;
         let (left, repeated) = open.split_at(before);
-        let mut opened = self.ready(left, (repeated, rows.whole_bytes), ledger, notes)?;
+        let mut opened = self.ready(left, (repeated, whole_bytes), ledger, notes)?;
         // Last, so that what rows that give way have said is in the marks before. Whoever is killed in between leaves either
         // the rows, and marks that say so, or none.
-        if rows.giving_way > 0 {
+        if giving_way > 0 {
             rows::rewrite(&opened.file, path, resume).map_err(fault)?;
             opened.file = open_file(path).map_err(fault)?;
             lock::keep(&opened.file);
@@ -159,11 +148,79 @@ impl Found<'_> {
         ledger: Ledger,
         notes: Vec<String>,
     ) -> Result<Opened, String> {
-        let no_marks = |error: io::Error| {
+        let unwritten = |error: io::Error| {
             let marks = beside(self.path);
             format!("cannot write {}, which says what is running: {}", marks.display(), fault_text(&error))
         };
-        let marks = Marks::begin(self.locked, self.marks_path, self.workers, left, repeated).map_err(no_marks)?;
+        let marks = Marks::begin(self.locked, self.marks_path, self.workers, left, repeated).map_err(unwritten)?;
         Ok(Opened { file: self.file, marks: Some(marks), ledger, notes })
     }
+}
+
+/// What rows and marks tell a run that goes on with them.
+struct Learnt {
+    ledger: Ledger,
+    /// Jobs of unknown outcome, in the order of their places.
+    open: Vec<Left>,
+    notes: Vec<String>,
+}
+
+fn learn(rows: Rows, left: Vec<Left>, path: &Path, resume: Resume) -> Result<Learnt, String> {
+    let shown = path.display();
+    if rows.are_foreign() {
+        return Err(format!("cannot resume from {shown}: it holds no records of a run; name the file of one"));
+    }
+    let mut notes = Vec::new();
+    if rows.damaged > 0 {
+        notes.push(format!("{shown}: {} lines are no records; what they stood for runs again", rows.damaged));
+    }
+    let mut open = left;
+    open.extend(rows.repeated);
+    let unknown = open.iter().enumerate().map(|(at, left)| (left.content, left.attempt, at));
+    Ok(Learnt { ledger: Ledger::new(rows.ended, unknown, resume.unknown), open, notes })
+}
+
+/// What a run that goes on with this journal would know, and what its user would be told. Nothing is locked, made or mended.
+///
+/// # Errors
+///
+/// In words, with the path: such a run would not begin.
+pub fn peek(path: &Path, resume: Resume) -> Result<(Ledger, Vec<String>), String> {
+    let shown = path.display();
+    let fault = |error: io::Error| format!("cannot resume from {shown}: {}", fault_text(&error));
+    // A file that is not there has no other name.
+    let path = &path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let (mut rows, mut length, mut left) = (Rows::default(), 0, Vec::new());
+    if let Some(facts) = if_there(path.metadata()).map_err(fault)? {
+        if !facts.is_file() {
+            return Err(no_regular_file(path));
+        }
+        length = facts.len();
+        rows = rows::read(&File::open(path).map_err(fault)?, resume).map_err(fault)?;
+    }
+    let marks_path = beside(path);
+    if let Some(marks) = if_there(File::open(&marks_path)).map_err(fault)? {
+        left = marks::read(&marks, length).map_err(fault)?.ok_or_else(|| no_marks(&marks_path, path))?;
+    }
+    learn(rows, left, path, resume).map(|learnt| (learnt.ledger, learnt.notes))
+}
+
+fn if_there<T>(opened: io::Result<T>) -> io::Result<Option<T>> {
+    match opened {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        opened => opened.map(Some),
+    }
+}
+
+fn no_regular_file(path: &Path) -> String {
+    format!("cannot resume from {}, which is no regular file", path.display())
+}
+
+fn no_marks(marks: &Path, path: &Path) -> String {
+    format!(
+        "{} should say what was running when a run of {} was ended from outside, and cannot be understood: \
+         remove it if that does not matter, or choose another --output",
+        marks.display(),
+        path.display()
+    )
 }

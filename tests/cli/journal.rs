@@ -395,3 +395,54 @@ fn what_a_stopped_run_did_not_come_to_read_is_not_forgotten() {
     assert!(done.stderr.contains("outcome unknown"), "{}", done.stderr);
     assert_eq!(std::fs::read_to_string(dir.path().join("ran")).unwrap(), "a\nb\nc\n");
 }
+
+#[test]
+fn a_dry_run_shows_what_a_resumed_run_would_run_and_changes_nothing() {
+    let dir = TempDir::new("journal-dry");
+    let list = concat!(
+        "{\"id\":1,\"command\":\"true\"}\n",
+        "{\"id\":2,\"command\":\"exit 3\"}\n",
+        "{\"id\":3,\"command\":\"kill -9 0\",\"needs\":[2]}\n",
+        "{\"id\":4,\"command\":\"echo 4\",\"needs\":[3]}\n",
+    );
+    run(&dir, &[], list, 1);
+    let before = std::fs::read(journal(&dir)).unwrap();
+    let longer = format!("{list}{{\"id\":5,\"command\":\"echo 5\",\"needs\":[1]}}\n");
+    for (option, shown) in [
+        ("--resume", "echo 5\n"),
+        ("--retry-failed", "exit 3\nkill -9 0\necho 4\necho 5\n"),
+        ("--retry-unknown", "echo 5\n"),
+    ] {
+        let done = run(&dir, &["--dry-run", option], &longer, 0);
+        assert_eq!(done.text(), shown, "{option}");
+        assert_eq!(done.stderr.contains("2 of the jobs ended in an earlier run"), option != "--retry-failed");
+        assert_eq!(done.stderr.contains("job 4: it needs 3"), option != "--retry-failed", "{}", done.stderr);
+        assert_eq!(std::fs::read(journal(&dir)).unwrap(), before);
+    }
+    let done = run(&dir, &["--dry-run", "--resume", "-q"], "{\"id\":1,\"command\":\"true\"}\n", 0);
+    assert_eq!((done.text(), &*done.stderr), (String::new(), ""));
+    std::fs::write(journal(&dir), "no record\n").unwrap();
+    let refused = run(&dir, &["--dry-run", "--resume"], &longer, 2);
+    assert!(refused.stderr.contains("holds no records of a run"), "{}", refused.stderr);
+    std::fs::remove_file(journal(&dir)).unwrap();
+    assert_eq!(run(&dir, &["--dry-run", "--resume"], "true\n", 0).text(), "true\n");
+    assert!(!journal(&dir).exists());
+}
+
+#[test]
+fn a_dry_run_tells_of_jobs_whose_outcome_is_unknown() {
+    let dir = TempDir::new("journal-dry-unknown");
+    let list = "sleep 1000\n";
+    let begun = spawn(&dir, &[], list).start();
+    begun.await_grandchild();
+    begun.signal(libc::SIGKILL);
+    begun.finish();
+    for (option, shown, told) in
+        [("--resume", "", "would not run (--retry-unknown"), ("--retry-unknown", list, "would run again")]
+    {
+        let done = spawn(&dir, &["--dry-run", option], list).run().expect_code(0);
+        assert_eq!(done.text(), shown);
+        assert!(done.stderr.contains(&format!("job 1: outcome unknown, it was begun and has no record; it {told}")));
+        assert!(dir.path().join("out.jsonl.running").exists());
+    }
+}

@@ -121,3 +121,9 @@ fn outside_a_run_it_says_where_it_works() {
     assert!(gone.stderr.contains("cannot be reached"), "{}", gone.stderr);
     assert!(Run::new(["lock", "a"]).run().expect_code(2).stderr.contains("COMMAND"));
 }
+
+#[test]
+fn what_is_closed_stays_closed_so_that_lost_output_is_no_success() {
+    let done = Run::json(["-w", "1"]).stdin(format!("{LOCK} a -- sh -c 'echo x' >&-\n")).run().expect_code(1);
+    assert_eq!(done.records()[0]["error"]["data"]["exit_code"], 1, "{}", done.text());
+}

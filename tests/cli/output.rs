@@ -141,36 +141,48 @@ fn a_slow_reader_gets_everything() {
     assert_eq!(run.wait(), Some(0));
 }
 
-#[test]
-fn closed_standard_output_is_told_by_the_exit_code() {
-    let run = Run::json(["-w", "1"]).with(|command| {
-        use std::os::unix::process::CommandExt;
-        command.args([":::", "true"]).stdin(Stdio::null()).stderr(Stdio::null());
+/// Starts it with a descriptor closed.
+fn closed(run: Run, descriptor: i32) -> Run {
+    use std::os::unix::process::CommandExt;
+    run.with(|command| {
         // SAFETY: close is async-signal-safe.
         unsafe {
-            command.pre_exec(|| {
-                libc::close(1);
+            command.pre_exec(move || {
+                libc::close(descriptor);
                 Ok(())
             });
         }
-    });
-    assert_eq!(run.run_bare(), Some(6));
+    })
+}
+
+#[test]
+fn closed_standard_output_is_told_by_the_exit_code() {
+    for args in [
+        &["spawn", "-w1", ":::", "true"][..],
+        &["spawn", "-w1", "--json", ":::", "true"],
+        &["spawn", "--dry-run", ":::", "true"],
+        &["spawn", "--help"],
+        &["--version"],
+        &["completions", "bash"],
+        &["man", "spawn"],
+        &["check", "--timeout", "1s", "--", "true"],
+    ] {
+        let done = closed(Run::new(args), 1).run().expect_code(6);
+        assert_eq!(done.stderr.matches("bad file").count(), 1, "{args:?}: {}", done.stderr);
+    }
+}
+
+#[test]
+fn closed_standard_input_is_no_empty_list() {
+    for args in [&["-w1"][..], &["--dry-run"]] {
+        let done = closed(Run::text(args), 0).run().expect_code(3);
+        assert!(done.stderr.contains("bad file number (EBADF)"), "{}", done.stderr);
+    }
 }
 
 #[test]
 fn closed_standard_error_hurts_nobody() {
-    let run = Run::json(["-w", "1"]).with(|command| {
-        use std::os::unix::process::CommandExt;
-        command.args([":::", "false", "true"]).stdin(Stdio::null()).stdout(Stdio::null());
-        // SAFETY: close is async-signal-safe.
-        unsafe {
-            command.pre_exec(|| {
-                libc::close(2);
-                Ok(())
-            });
-        }
-    });
-    assert_eq!(run.run_bare(), Some(1));
+    closed(Run::json(["-w", "1", ":::", "false", "true"]), 2).run().expect_code(1);
 }
 
 #[test]

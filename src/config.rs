@@ -65,6 +65,8 @@ pub struct PoolConfig {
     pub heartbeat: Option<Duration>,
     /// Whether records carry what the job is called although it ended ok (text output shows it).
     pub labels: bool,
+    /// Whether records of what was begun carry the whole command (the job log shows it).
+    pub commands: bool,
     /// Whether an empty list is a failure (`--no-jobs fail`).
     pub fail_on_no_jobs: bool,
     /// Seed of the core's only randomness, the jitter of retry delays.

@@ -3,7 +3,7 @@
 use crate::config::{Config, Source, Target};
 use crate::edge::{Standard, fault_text, take_copy};
 use crate::exit::ExitCode;
-use crate::job::{Argument, Call, End, Entry, Fingerprint, Job, Reader, UserId, from_arguments};
+use crate::job::{Call, End, Entry, Fingerprint, Job, Reader, UserId, from_arguments};
 use crate::journal::{self, Known, Ledger};
 use crate::pool;
 use crate::record::Status;
@@ -199,46 +199,16 @@ const BEGUN: &str = "outcome unknown, it was begun and has no record";
 
 /// The job as one would type it: a command with its words quoted for a shell, a call as `method(params)`.
 fn as_typed(job: &Job, target: &Target) -> Vec<u8> {
-    match (&job.call, target) {
-        (Call::Line(line), Target::Shell | Target::Tool) => line.to_vec(),
-        (Call::Line(line), Target::Template(template)) => quoted(&template.fill(line, job.number.0, 1)),
-        (Call::Line(line), Target::Function { default }) => {
-            let mut text = default.as_deref().unwrap_or("?").as_bytes().to_vec();
+    let default = if let Target::Function { default } = target { default.as_deref() } else { None };
+    match &job.call {
+        Call::Line(line) if matches!(target, Target::Function { .. }) => {
+            let mut text = default.unwrap_or("?").as_bytes().to_vec();
             text.push(b'(');
             crate::protocol::encode::bytes(&mut text, line);
             text.push(b')');
             text
         }
-        (Call::Function(call), Target::Function { default }) => {
-            format!("{}{}", call.method().or(default.as_deref()).unwrap_or("?"), call.params()).into_bytes()
-        }
-        (Call::Function(call), _) => format!("{}{}", call.method().unwrap_or("?"), call.params()).into_bytes(),
-        (Call::Command(command), _) => match &command.argument {
-            Argument::Argv(words) => quoted(words),
-            Argument::Shell(line) => line.to_vec(),
-        },
-    }
-}
-
-/// Words in the form in which a shell would read them as they are.
-fn quoted(words: &[Box<[u8]>]) -> Vec<u8> {
-    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-./:=@%+,".contains(byte);
-    let word = |word: &[u8]| match word {
-        _ if !word.is_empty() && word.iter().all(is_plain) => word.to_vec(),
-        _ => {
-            [b"'", word.split(|&byte| byte == b'\'').collect::<Vec<_>>().join(&b"'\\''"[..]).as_slice(), b"'"].concat()
-        }
-    };
-    words.iter().map(|bytes| word(bytes)).collect::<Vec<_>>().join(&b' ')
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn words_are_quoted_when_they_must_be() {
-        let words: [Box<[u8]>; 4] = [(*b"touch").into(), (*b"a b").into(), (*b"").into(), (*b"it's").into()];
-        assert_eq!(quoted(&words), br"touch 'a b' '' 'it'\''s'");
+        Call::Function(call) => format!("{}{}", call.method().or(default).unwrap_or("?"), call.params()).into_bytes(),
+        Call::Line(_) | Call::Command(_) => job.as_command(target, 1).unwrap_or_default(),
     }
 }

@@ -110,6 +110,8 @@ pub struct Rare {
     pub stderr: Option<Printed>,
     /// What the job is called in text: the line, or the command, or the method with its parameters; shortened, for people. Not in the JSON.
     pub label: Vec<u8>,
+    /// The command that was run, whole, as one would type it; only for the job log. Not in the JSON.
+    pub command: Option<Vec<u8>>,
     /// The line of the list it stood on, from 1; only with [`Status::Invalid`].
     pub line: Option<u64>,
     /// The job's `tags`, as given: a JSON array.
@@ -122,8 +124,16 @@ pub struct Rare {
 }
 
 impl Rare {
-    const NONE: Rare =
-        Rare { stdout: None, stderr: None, label: Vec::new(), line: None, tags: None, content: None, spill: None };
+    const NONE: Rare = Rare {
+        stdout: None,
+        stderr: None,
+        label: Vec::new(),
+        command: None,
+        line: None,
+        tags: None,
+        content: None,
+        spill: None,
+    };
 }
 
 /// Whom to tell when a file with large output was opened.

@@ -199,6 +199,7 @@ fn config(workers: u32, target: Target) -> PoolConfig {
         heartbeat: None,
         max_output: 1 << 20,
         labels: false,
+        commands: false,
         fail_on_no_jobs: false,
         seed: 1,
     }

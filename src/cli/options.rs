@@ -137,7 +137,7 @@ pub(super) struct OutputArgs {
     /// as many at a time as there are; batch: five times a second; none: when the system gets to it.
     #[arg(long, value_name = "WHEN", value_enum, default_value_t = SyncArg::Batch)]
     pub(super) sync: SyncArg,
-    /// Write a line for each job in the columns of GNU parallel's job log
+    /// Write a line for each job that was begun in the columns of GNU parallel's job log
     #[arg(long, value_name = "FILE")]
     pub(super) joblog: Option<PathBuf>,
     /// Whether a progress line is drawn; auto is on a terminal, outside CI

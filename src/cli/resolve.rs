@@ -75,6 +75,7 @@ pub(super) fn resolve(
             memory_free: running.memory_free,
             heartbeat: running.heartbeat,
             labels: output.tag || joblog.is_some(),
+            commands: joblog.is_some(),
             fail_on_no_jobs: jobs.no_jobs == NoJobsArg::Fail,
             seed: machine.seed,
         },

@@ -17,6 +17,7 @@ mod shells;
 mod template;
 #[cfg(test)]
 mod tests;
+mod typed;
 pub mod units;
 
 pub use arguments::from_arguments;

@@ -192,6 +192,9 @@ impl Pool {
         if self.config.labels || record.status != Status::Ok {
             record.rare_mut().label = entry.job.label();
         }
+        if let (true, Some(worker)) = (self.config.commands, record.worker) {
+            record.rare_mut().command = entry.job.as_command(&self.config.target, worker.0);
+        }
         if let Some(tags) = entry.job.options.and_then(|options| options.tags) {
             record.rare_mut().tags = Some(tags);
         }

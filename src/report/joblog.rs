@@ -1,5 +1,5 @@
-//! The job log: one line a job in the columns of GNU parallel's `--joblog`, for the scripts that read those. Owns the
-//! columns; what a command was is its label.
+//! The job log: one line for each job that was begun in the columns of GNU parallel's `--joblog`, for the scripts that
+//! read those. Owns the columns; what is no command stands there by its label.
 
 use super::answer::{Ended, Fault, Stream};
 use super::escape;
@@ -28,8 +28,9 @@ impl JobLog {
     pub(super) fn push(&mut self, record: &Record) {
         let Some(start) = record.start else { return };
         let code = exit_code(record);
-        // A negative code is a signal. Any other end that is not ok must not look like success.
+        // A negative code is a signal. Any other end that is not ok must not look like success, nor must a timeout.
         let (exit, signal) = match code {
+            code if record.status == Status::Timeout => (-1, code.min(0).abs()),
             code if code < 0 => (0, -code),
             0 if record.status != Status::Ok => (-1, 0),
             code => (code, 0),
@@ -43,7 +44,8 @@ impl JobLog {
             received(record),
         );
         self.bytes.extend_from_slice(line.as_bytes());
-        escape::one_line(&record.rare().label, &mut self.bytes);
+        let rare = record.rare();
+        escape::one_line(rare.command.as_ref().unwrap_or(&rare.label), &mut self.bytes);
         self.bytes.push(b'\n');
     }
 
@@ -90,12 +92,16 @@ mod tests {
         let mut failed = not_ok(Status::Failed, r#"{"message":"x","data":{"exit_code":-9,"signal":"SIGKILL"}}"#);
         failed.start = record.start;
         log.push(&failed);
+        let mut late = Record { status: Status::Timeout, ..failed.clone() };
+        late.rare_mut().command = Some(b"sleep 9".to_vec());
+        log.push(&late);
         log.push(&never_begun(Status::Skipped, r#"{"message":"x"}"#));
         let text = log.take(|bytes| String::from_utf8(bytes.to_vec()).unwrap());
         let lines: Vec<Vec<&str>> = text.lines().map(|line| line.split('\t').collect()).collect();
-        assert_eq!(lines.len(), 2, "{text}");
+        assert_eq!(lines.len(), 3, "{text}");
         assert_eq!(lines[0].len(), HEADER.trim_end().split('\t').count());
         assert_eq!((lines[0][2], lines[0][5], lines[0][6], lines[0][7]), ("1700000000.120", "3", "0", "0"));
-        assert_eq!((lines[1][6], lines[1][7]), ("0", "9"));
+        assert_eq!((lines[0][8], lines[1][6], lines[1][7]), ("echo a\\tb", "0", "9"));
+        assert_eq!((lines[2][6], lines[2][7], lines[2][8]), ("-1", "9", "sleep 9"));
     }
 }

@@ -397,6 +397,25 @@ fn what_a_stopped_run_did_not_come_to_read_is_not_forgotten() {
 }
 
 #[test]
+fn the_job_log_has_the_command_that_was_run() {
+    let dir = TempDir::new("journal-commands");
+    let commands = |args: &[&str], list: &str| {
+        Run::text(["-q", "-w1", "--joblog", "log"]).args(args).cwd(dir.path()).stdin(list).run();
+        let log = std::fs::read_to_string(dir.path().join("log")).unwrap();
+        let columns = |line: &str| line.split('\t').skip(6).map(str::to_owned).collect::<Vec<_>>();
+        log.lines().skip(1).map(columns).collect::<Vec<_>>()
+    };
+    let long = "x".repeat(200);
+    let shown = commands(&["--", "test", "-e"], &format!("no such\n{long}\n"));
+    assert_eq!(shown, [["1", "0", "test -e 'no such'"], ["1", "0", &format!("test -e {long}")]]);
+    assert_eq!(commands(&["--", "true", "{#}-{%}"], "a\n"), [["0", "0", "true 1-1"]]);
+    assert_eq!(commands(&[], &format!("true {long}\n")), [["0", "0", &format!("true {long}")]]);
+    let shown = commands(&[], "{\"command\":[\"true\",\"a b\"]}\n{\"id\":2,\"command\":\"true  b\"}\n");
+    assert_eq!(shown, [["0", "0", "true 'a b'"], ["0", "0", "true  b"]]);
+    assert_eq!(commands(&["--timeout", "0.1"], "sleep 1000\n"), [["-1", "15", "sleep 1000"]]);
+}
+
+#[test]
 fn a_dry_run_shows_what_a_resumed_run_would_run_and_changes_nothing() {
     let dir = TempDir::new("journal-dry");
     let list = concat!(

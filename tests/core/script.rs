@@ -126,6 +126,7 @@ pub(crate) fn config() -> PoolConfig {
         heartbeat: None,
         max_output: 1000,
         labels: false,
+        commands: false,
         fail_on_no_jobs: false,
         seed: 1,
     }

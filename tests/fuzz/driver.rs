@@ -108,6 +108,7 @@ impl Driver {
             heartbeat: None,
             max_output: 100,
             labels: true,
+            commands: true,
             fail_on_no_jobs: false,
             seed: 1,
         };

@@ -145,6 +145,7 @@ fn draw_config(rng: &mut Prng, announces_ready: bool) -> PoolConfig {
         heartbeat: rng.chance(200).then(|| Duration::from_nanos(rng.span(100 * MILLISECOND, 5 * SECOND))),
         max_output: 1000,
         labels: rng.coin(),
+        commands: false,
         fail_on_no_jobs: rng.coin(),
         seed: rng.next(),
     }

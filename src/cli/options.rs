@@ -106,10 +106,13 @@ pub(super) struct OutputArgs {
     pub(super) tag: bool,
     /// Most bytes of a job's output kept in its record, for each stream
     ///
-    /// What is cut is never cut silently. Text output is always whole.
+    /// What is cut is never cut silently. What commands print is always whole in text output; what functions print is cut there
+    /// too.
     #[arg(long, value_name = "SIZE", value_parser = values::size, default_value = "1MiB")]
     pub(super) max_output: usize,
-    /// Keep outputs above --max-output as files here
+    /// Keep outputs of commands above --max-output as files here
+    ///
+    /// What functions print is not kept: let them write files of their own, or raise --max-output.
     #[arg(long, value_name = "DIR")]
     pub(super) output_dir: Option<PathBuf>,
     /// Keep the records in this file, one JSON record a line, so that --resume can go on with it

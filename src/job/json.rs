@@ -143,7 +143,13 @@ impl<'a> Wrong<'a> {
 
     #[cold]
     fn member(at: &'a str, member: Member, must_be: &str) -> Self {
-        Wrong::new(at, format!("\"{}\" must be {must_be}", member.name()))
+        let fault = if has_lone_surrogate(at) { LONE.into() } else { format!("must be {must_be}") };
+        Wrong::new(at, format!("\"{}\" {fault}", member.name()))
+    }
+
+    #[cold]
+    fn nul(at: &'a str, member: Member) -> Self {
+        Wrong::new(at, format!("\"{}\" must not hold a NUL character", member.name()))
     }
 
     fn into_fault(self, text: &str, id: Option<UserId>) -> Fault {
@@ -151,6 +157,15 @@ impl<'a> Wrong<'a> {
         let offset = self.at.map_or(0, |at| (at.as_ptr() as usize).saturating_sub(text.as_ptr() as usize));
         Fault { offset: offset.min(text.len()), message: self.message, id }
     }
+}
+
+const LONE: &str = r"holds a lone surrogate (\ud800 to \udfff), which is no character: give both halves of the pair";
+
+/// Whether a value, well spelt as it is, has a string in it that no text can be made of.
+#[cold]
+fn has_lone_surrogate(raw: &str) -> bool {
+    // Of all that can be wrong with escapes, this alone is left by whoever found where the value ends.
+    serde_json::from_str::<serde_json::Value>(raw).is_err_and(|error| error.to_string().contains("hex escape"))
 }
 
 #[cold]
@@ -170,7 +185,9 @@ fn from_serde(text: &str, error: &serde_json::Error, id: Option<UserId>) -> Faul
 }
 
 fn user_id(raw: &str) -> Result<UserId, Wrong<'_>> {
-    match is_user_id(raw) {
+    // Without a backslash a string is text.
+    let is_text = !raw.starts_with('"') || string(raw).is_some();
+    match is_user_id(raw) && is_text {
         true => Ok(UserId::of_json(raw)),
         false => Err(Wrong::member(raw, Member::Id, "a string or a number")),
     }
@@ -223,6 +240,10 @@ fn parameters(raw: Option<&str>) -> Result<Cow<'_, str>, Wrong<'_>> {
 }
 
 fn command<'a>(raw: &'a str, members: &Members<'a>) -> Result<Command, Wrong<'a>> {
+    // It becomes a variable of the command.
+    if let Some(id) = members.get(Member::Id).filter(|id| string(id).is_some_and(|id| id.contains('\0'))) {
+        return Err(Wrong::nul(id, Member::Id));
+    }
     Ok(Command {
         argument: argument(raw)?,
         cwd: members.get(Member::Cwd).map(directory).transpose()?,
@@ -264,12 +285,11 @@ fn environment(raw: &str) -> Result<Vec<(String, String)>, Wrong<'_>> {
     };
     let variable = |(name, raw): (String, &'_ RawValue)| match string(raw.get()) {
         Some(value) if !value.contains('\0') => Ok((name, value.into_owned())),
-        _ => Err(name),
+        _ if has_lone_surrogate(raw.get()) => Err(format!("the value of {name:?} in \"env\" {LONE}")),
+        _ => Err(format!("the value of {name:?} in \"env\" must be a string without NUL, e.g. \"1\"")),
     };
     let variables = pairs.into_iter().map(variable).collect::<Result<Vec<_>, _>>();
-    let variables = variables.map_err(|name| {
-        Wrong::new(raw, format!("the value of {name:?} in \"env\" must be a string without NUL, e.g. \"1\""))
-    })?;
+    let variables = variables.map_err(|message| Wrong::new(raw, message))?;
     match variables.iter().find(|(name, _)| name.is_empty() || name.contains(['=', '\0'])) {
         Some((name, _)) => Err(Wrong::new(raw, format!("{name:?} in \"env\" cannot be the name of a variable"))),
         None => Ok(variables),
@@ -280,7 +300,7 @@ fn environment(raw: &str) -> Result<Vec<(String, String)>, Wrong<'_>> {
 fn plain_text(raw: &str, member: Member) -> Result<String, Wrong<'_>> {
     match string(raw) {
         Some(text) if !text.contains('\0') => Ok(text.into_owned()),
-        Some(_) => Err(Wrong::new(raw, format!("\"{}\" must not hold a NUL character", member.name()))),
+        Some(_) => Err(Wrong::nul(raw, member)),
         None => Err(Wrong::member(raw, member, "a string")),
     }
 }

@@ -36,7 +36,8 @@ pub(super) fn plain_call(text: &str) -> Option<PlainCall<'_>> {
         (None, None) | (Some(""), _) => false,
         (_, params) => params.is_none_or(|params| matches!(params.as_bytes()[0], b'[' | b'{')),
     };
-    let has_id = call.id.is_none_or(is_user_id);
+    // An escape may be half a surrogate pair.
+    let has_id = call.id.is_none_or(|id| is_user_id(id) && memchr::memchr(b'\\', id.as_bytes()).is_none());
     (is_call && has_id && plain.is_over()).then_some(call)
 }
 

@@ -260,7 +260,7 @@ fn faults_of_json_jobs() {
         ("{\"command\":[\"a\",1]}", 17, "\"command\" must be"),
         ("{\"command\":{\"a\":1}}", 12, "\"command\" must be"),
         ("{\"command\":[\"a\\u0000\"]}", 13, "NUL"),
-        ("{\"command\":\"\\ud800\"}", 12, "must be a string"),
+        ("{\"command\":\"\\ud800\"}", 12, "\"command\" holds a lone surrogate"),
         ("{\"command\":\"a\",\"env\":{\"A\":1}}", 22, "the value of \"A\""),
         ("{\"command\":\"a\",\"env\":{\"A=B\":\"1\"}}", 22, "cannot be the name"),
         ("{\"command\":\"a\",\"env\":[]}", 22, "\"env\" must be an object"),

@@ -2,7 +2,7 @@
 
 use super::deadline::Timer;
 use super::job_table::{JobEntry, JobKey, JobState};
-use super::needs::{BLOCKED_JOBS_MAX, Verdict, Waiting};
+use super::needs::{BLOCKED_JOBS_MAX, Verdict};
 use super::stop::Stop;
 use super::{Action, Notice, Pool, Reading, request};
 use crate::exit::ExitCode;
@@ -128,26 +128,6 @@ impl Pool {
                     self.make_ready(key);
                 }
             }
-        }
-    }
-
-    /// Nothing runs, nothing is ready, nothing more will come, and still jobs wait: what they wait for will never be.
-    pub(super) fn settle_unmet_needs(&mut self) {
-        let blocked: Vec<Waiting> = self.jobs.iter().map(|(key, entry)| (key, entry.job.number)).collect();
-        for (key, number) in blocked {
-            // The first failure may have stopped the run, and with it all that wait (`--halt`).
-            let Some(entry) = self.jobs.find(key, number) else { continue };
-            let needs = entry.job.options.as_ref().map(|options| options.needs.as_slice()).unwrap_or_default();
-            let unknown = needs.iter().find(|id| !self.needs.is_known(id));
-            let why = match unknown {
-                Some(id) => format!("needs {id}, which is not in the list"),
-                None => match needs.iter().find(|id| self.needs.is_open(id)) {
-                    Some(id) => format!("needs {id}, which waits for this job in turn"),
-                    None => "needs a job that never ended".into(),
-                },
-            };
-            self.needs.unblocked();
-            self.finish_unrun(key, Status::Skipped, &why);
         }
     }
 

@@ -57,6 +57,7 @@ mod shared;
 mod shelf;
 mod stats;
 mod stop;
+mod unmet;
 mod watch;
 mod worker;
 

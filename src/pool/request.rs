@@ -23,7 +23,12 @@ pub fn suits(job: &Job, target: &Target) -> Result<(), String> {
         (Call::Function(call), Target::Function { default: None }) if call.method().is_none() => {
             Err(NO_FUNCTION.into())
         }
-        (Call::Function(_), Target::Shell | Target::Template(_)) => Err(
+        (Call::Function(_), Target::Template(_)) => Err(
+            "a function call, but what runs is the command behind --: give --input lines if the list is no JSON, or \
+             --python, --node or --worker in place of the command"
+                .into(),
+        ),
+        (Call::Function(_), Target::Shell) => Err(
             "a function call, but this run executes commands: use \"command\", or --python, --node or --worker; or give \
              --input lines if the list is no JSON"
                 .into(),

@@ -31,6 +31,8 @@ struct Printout<'a> {
     /// A file that has them all.
     spill: Option<&'a str>,
     tag: Option<&'a [u8]>,
+    /// Which options would have kept more.
+    options: &'static str,
 }
 
 impl Text {
@@ -39,11 +41,14 @@ impl Text {
         let fault = Fault::of(record);
         let ended = Ended::of(record, &fault, self.is_command);
         let tag = self.has_tags.then(|| tag_of(record));
+        // What functions print is in no file.
+        let options = if self.is_command { "--max-output, --output-dir" } else { "--max-output" };
         let stdout = Printout {
             stream: stream_of(record.rare().stdout.as_ref(), ended.stdout),
             total: total_of(record.rare().stdout.as_ref()).or(ended.stdout_bytes),
             spill: ended.stdout_spill.as_deref(),
             tag: tag.as_deref(),
+            options,
         };
         let missing_stdout = stdout.write_to(streams, Streams::stdout);
         if !self.is_command && record.status == Status::Ok {
@@ -60,6 +65,7 @@ impl Text {
             total: total_of(record.rare().stderr.as_ref()).or(ended.stderr_bytes),
             spill: ended.stderr_spill.as_deref(),
             tag: tag.as_deref(),
+            options,
         };
         if let Some(missing) = stderr.write_to(streams, Streams::stderr) {
             push_note(record, &format!("standard error: {missing}"), streams);
@@ -96,7 +102,7 @@ impl Printout<'_> {
             }
         };
         let total = self.total.filter(|&total| total > here)?;
-        let why = trouble.unwrap_or_else(|| "see --max-output, --output-dir".into());
+        let why = trouble.unwrap_or_else(|| format!("see {}", self.options));
         Some(format!("only the first {here} of {} are here ({why})", count(total, "byte")))
     }
 

@@ -89,7 +89,7 @@ fn cut_output_is_never_silent() {
     assert_eq!(command(&record), pair("abc", told));
     let record = ok("null").with(|rare| rare.stderr = Some(Printed { bytes: b"x\n".to_vec(), total: 5 }));
     let told = "x\nsupervisor: job 1 (echo hi): standard error: only the first 2 of 5 bytes are here \
-                (see --max-output, --output-dir)\n";
+                (see --max-output)\n";
     assert_eq!(function(&record), pair("", told));
 }
 

@@ -139,3 +139,33 @@ fn ten_thousand_lines_in_order() {
     let done = Run::text(["-k", "-w", "2", "--", "echo"]).stdin(&list).run().expect_code(0);
     assert_eq!(done.text(), list);
 }
+
+#[test]
+fn what_no_text_can_be_made_of_is_named_and_invalid() {
+    for (job, told) in [
+        (r#"{"command":"echo \ud800"}"#, "\"command\" holds a lone surrogate"),
+        (r#"{"command":["echo","\udc00"]}"#, "\"command\" holds a lone surrogate"),
+        (r#"{"command":"true","tags":["\ud800"]}"#, "\"tags\" holds a lone surrogate"),
+        (r#"{"command":"true","env":{"A":"\ud800"}}"#, "the value of \"A\" in \"env\" holds a lone surrogate"),
+        (r#"{"command":"true","env":{"\ud800":"a"}}"#, "\"env\" holds a lone surrogate"),
+        (r#"{"command":"true","stdin":"\ud800"}"#, "\"stdin\" holds a lone surrogate"),
+        (r#"{"id":"\ud800","command":"true"}"#, "\"id\" holds a lone surrogate"),
+        (r#"{"id":"\ud800","method":"f"}"#, "\"id\" holds a lone surrogate"),
+        (r#"{"command":"true","needs":["\ud800"]}"#, "\"needs\" holds a lone surrogate"),
+        (r#"{"id":"a\u0000b","command":"true"}"#, "\"id\" must not hold a NUL character"),
+    ] {
+        let done = Run::json(["-w", "1"]).stdin(format!("{job}\n")).run().expect_code(3);
+        let record = &done.records()[0];
+        assert_eq!(record["status"], "invalid", "{job}");
+        assert!(record["error"]["message"].as_str().unwrap().starts_with(told), "{record}");
+    }
+    let pair = r#"{"id":"\ud83e\udd8a","command":"printf \ud83e\udd8a"}"#;
+    let done = Run::json(["-w", "1"]).stdin(format!("{pair}\n")).run().expect_code(0);
+    assert_eq!(done.records()[0]["result"]["stdout"], "\u{1f98a}");
+}
+
+#[test]
+fn json_that_is_no_job_of_a_template_is_told_what_to_do() {
+    let done = Run::json(["-w", "1", "--", "echo", "{}"]).stdin("[\"x\"]\n").run().expect_code(3);
+    assert!(done.stderr.contains("what runs is the command behind --: give --input lines"), "{}", done.stderr);
+}

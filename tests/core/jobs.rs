@@ -85,12 +85,25 @@ fn needs_that_can_never_be_met() {
     t.reads_job("a1", needing(&["a2"]));
     t.reads_job("a2", needing(&["a1"]));
     t.reads_job("a3", needing(&["nobody"]));
+    t.reads_job("before", needing(&["itself"]));
+    t.reads_job("itself", needing(&["itself"]));
+    t.reads_job("after", needing(&["itself"]));
+    t.reads_job("beside", needing(&["a1"]));
+    t.reads_job("heir", needing(&["a3"]));
     t.list_ends();
-    let cycle = t.record("a1", Status::Skipped);
-    assert!(cycle.error.unwrap().get().contains("waits for this job in turn"));
-    t.record("a2", Status::Skipped);
-    let unknown = t.record("a3", Status::Skipped);
-    assert!(unknown.error.unwrap().get().contains("which is not in the list"));
+    for (id, why) in [
+        ("a1", "needs \\\"a2\\\", which waits for this job in turn"),
+        ("a2", "needs \\\"a1\\\", which waits for this job in turn"),
+        ("a3", "needs \\\"nobody\\\", which is not in the list"),
+        ("before", "needs \\\"itself\\\", which can never be begun"),
+        ("itself", "needs itself"),
+        ("after", "needs \\\"itself\\\", which can never be begun"),
+        ("beside", "needs \\\"a1\\\", which can never be begun"),
+        ("heir", "needs \\\"a3\\\", which can never be begun"),
+    ] {
+        let record = t.record(id, Status::Skipped);
+        assert_eq!(record.error.unwrap().get(), format!("{{\"message\":\"{why}\"}}"), "{id}");
+    }
     t.finishes(ExitCode::JobsFailed);
 }
 

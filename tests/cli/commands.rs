@@ -9,6 +9,15 @@ fn result(line: &str) -> Value {
 }
 
 #[test]
+fn one_argument_that_is_too_long_is_told_apart() {
+    let long = "x".repeat(140_000);
+    let done = Run::json(["--", "true", "{}"]).stdin(&long).run().expect_code(1);
+    let message = done.records()[0]["error"]["message"].to_string();
+    assert!(message.contains("one argument has 140000 bytes, more than the 131071"), "{message}");
+    assert!(message.contains("stdin"), "{message}");
+}
+
+#[test]
 fn a_line_is_a_shell_command() {
     let record = result("echo hi; echo there >&2");
     assert_eq!(record["status"], "ok");

@@ -39,10 +39,7 @@ pub(super) fn explain(errno: Errno, request: &Request, program: &CStr, environme
         Errno::EACCES if is_path && path.is_dir() => "it is a directory".into(),
         Errno::EACCES => "permission denied; is it executable?".into(),
         Errno::ENOEXEC => "no program this machine can execute; does a script lack its #! line?".into(),
-        Errno::E2BIG => format!(
-            "its arguments and environment take {} bytes, more than the system allows",
-            size(request, environment)
-        ),
+        Errno::E2BIG => too_big(request, environment),
         other => other.desc().to_lowercase(),
     };
     SpawnError::Failed(NotStarted {
@@ -62,12 +59,27 @@ pub(super) fn gave_up(errno: Errno, waited: Duration) -> NotStarted {
     NotStarted { errno: format!("{errno:?}"), exit_code: 126, message }
 }
 
-fn size(request: &Request, environment: &[&CStr]) -> usize {
-    let words = match &request.command {
-        Command::Argv(words) => words.iter().map(|word| word.as_bytes_with_nul().len()).sum(),
-        Command::Shell(line) => line.as_bytes_with_nul().len(),
+/// Most bytes of one argument or variable, its NUL included (MAX_ARG_STRLEN): 32 pages, of 4 KiB where they are smallest.
+const ARGUMENT_BYTES_MAX: usize = 32 << 12;
+
+/// Which of two limits was met.
+fn too_big(request: &Request, environment: &[&CStr]) -> String {
+    let words: Vec<usize> = match &request.command {
+        Command::Argv(words) => words.iter().map(|word| word.as_bytes_with_nul().len()).collect(),
+        Command::Shell(line) => vec![line.as_bytes_with_nul().len()],
     };
-    words + environment.iter().map(|entry| entry.to_bytes_with_nul().len()).sum::<usize>()
+    let longest = words.iter().copied().max().unwrap_or(0);
+    if longest > ARGUMENT_BYTES_MAX {
+        return format!(
+            "one argument has {} bytes, more than the {} that Linux allows for one; hand it over in a file, or as \"stdin\" of \
+             a JSON job",
+            longest - 1,
+            ARGUMENT_BYTES_MAX - 1
+        );
+    }
+    let all =
+        words.iter().chain(&environment.iter().map(|entry| entry.count_bytes() + 1).collect::<Vec<_>>()).sum::<usize>();
+    format!("its arguments and environment take {all} bytes, more than the system allows")
 }
 
 fn shown(name: &CStr) -> String {

@@ -38,6 +38,7 @@ pub const PYTHON: Language = Language {
         include_str!("python/channel.py"),
         include_str!("python/streams.py"),
         include_str!("python/functions.py"),
+        include_str!("python/threads.py"),
         include_str!("python/worker.py"),
         include_str!("python/serial.py"),
         include_str!("python/concurrent.py"),

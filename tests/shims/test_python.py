@@ -393,6 +393,80 @@ class Printing(PythonTest):
         low, printed = w.call("low")  # it is the only one that runs
         self.assertEqual(printed, [{"id": low["id"], "stream": "stdout", "data": "whose\n"}])
 
+    def test_what_a_pool_of_threads_prints_belongs_to_the_job_that_gave_it(self):
+        text = """
+            import asyncio, threading
+            from concurrent.futures import ThreadPoolExecutor
+            pool = ThreadPoolExecutor(2)
+            gate = threading.Barrier(2)
+            def say(x): print("said by", x)
+            def alone(x):
+                told = threading.Event()
+                pool.submit(say, x).add_done_callback(lambda _: (say("what waited for %d" % x), told.set()))
+                told.wait(10)
+            def both(x):
+                gate.wait(10); alone(x); gate.wait(10)
+            async def awaited(x):
+                for _ in range(3): await asyncio.get_running_loop().run_in_executor(None, say, x)
+            async def whose():
+                return await asyncio.get_running_loop().run_in_executor(None, __import__("supervisor").job_id)
+            """
+        for concurrency in (1, 2):
+            w = self.start(text, concurrency=concurrency)
+            for name in ("alone", "awaited") + ("both",) * (concurrency > 1):
+                jobs = {request["id"]: request for request in (w.request(name, [x]) for x in range(6))}
+                w.send(list(jobs.values()))
+                printed, left = dict.fromkeys(jobs, ""), set(jobs)
+                while left:
+                    message = w.receive()
+                    if message.get("method") == "output":
+                        printed[message["params"]["id"]] += message["params"]["data"]
+                    else:
+                        left.remove(message["id"])
+                for id, request in jobs.items():
+                    x = request["params"][0]
+                    wanted = "said by %d\n" % x * 3 if name == "awaited" else "said by %d\nsaid by what waited for %d\n" % (x, x)
+                    self.assertEqual(printed[id], wanted, name)
+            for _ in range(2):
+                answer, _ = w.call("whose")
+                self.assertEqual(answer["result"], answer["id"])
+
+    def test_what_a_job_leaves_running_prints_for_no_other(self):
+        text = """
+            import asyncio, threading
+            gate, done = threading.Event(), threading.Event()
+            def late():
+                gate.wait(10); print("late"); done.set()
+            def leave(): threading.Thread(target=late).start()
+            async def leave_task():
+                async def late():
+                    while not gate.is_set(): await asyncio.sleep(0.001)
+                    print("late"); done.set()
+                asyncio.create_task(late())
+            def other(): gate.set(); done.wait(10); gate.clear(); done.clear()
+            async def other_task():
+                gate.set()
+                while not done.is_set(): await asyncio.sleep(0.001)
+            """
+        for concurrency in (1, 2):
+            w = self.start(text, concurrency=concurrency)
+            for leave, other in (("leave", "other"), ("leave_task", "other_task")):
+                first, _ = w.call(leave)
+                _, printed = w.call(other)
+                self.assertEqual("".join(one["data"] for one in printed), "late\n")
+                for one in printed:  # an id that is not open is the worker's own output too
+                    self.assertIn(one.get("id"), (None, first["id"]))
+
+    def test_an_uncaught_exception_of_a_thread_shows_no_frame_of_ours(self):
+        for concurrency in (1, 2):
+            w = self.start(
+                "import threading\ndef f():\n  t = threading.Thread(target=lambda: 1 / 0)\n  t.start(); t.join()\n",
+                concurrency=concurrency,
+            )
+            told = self.printed(w.call("f")[1], "stderr")
+            self.assertIn("ZeroDivisionError", told)
+            self.assertNotIn("<supervisor>", told)
+
     def test_what_is_printed_at_import_is_the_workers_own(self):
         self.file("tasks.py", "print('loading')\ndef f(): pass\n")
         w = self.open_spec("tasks.py")

@@ -1,8 +1,5 @@
 # ---- several jobs at a time --------------------------------------------------------------------------------------
 
-RUNNING = contextvars.ContextVar("supervisor_job", default=None)
-
-
 class Job:
     """One job of Concurrent."""
 
@@ -38,9 +35,10 @@ class Concurrent(Worker):
         self.main_needed = threading.Event()
         self.main = threading.get_ident()
         channel.job, channel.capture_job = self.current_job, self.only_job
-        _give_jobs_to_threads()
+        give_jobs_to_threads(RUNNING.get)
 
     def run(self):
+        give_jobs_to_pools(RUNNING.get)
         _thread.start_new_thread(self.read, ())
         self.main_needed.wait()
         while self.loop is not None:
@@ -244,6 +242,9 @@ class Concurrent(Worker):
         job = RUNNING.get()
         return None if job is None else job.id
 
+    def is_open(self, job):
+        return job in self.running
+
     def only_job(self):
         """Whose a child's output is: that of the one job that runs, if there is one."""
         running = list(self.running)
@@ -254,26 +255,6 @@ class Concurrent(Worker):
 
     def wait_for(self, waiter):
         waiter.wait()
-
-
-def _give_jobs_to_threads():
-    """A thread that a job starts belongs to it: what it prints, and what it asks supervisor for."""
-    begin = threading.Thread.start
-
-    def start(thread):
-        job = RUNNING.get()
-        if job is not None:
-            run = thread.run
-
-            def run_in_job():
-                RUNNING.set(job)
-                run()
-
-            thread.run = run_in_job
-        begin(thread)
-
-    start.__doc__ = begin.__doc__
-    threading.Thread.start = start
 
 
 def _is_coroutine(function):

@@ -23,10 +23,12 @@ class Serial(Worker):
         for fd in wake:
             os.close(fd)
         os.set_blocking(self.wake_in, False)
-        channel.job = channel.capture_job = self.current_job
+        channel.job, channel.capture_job = self.current_job, self.running_job
         self.main = threading.get_ident()
+        give_jobs_to_threads(self.owner)
 
     def run(self):
+        give_jobs_to_pools(self.owner)
         _thread.start_new_thread(self.watch, ())
         while self.pull(lambda: self.queue):
             self.work()
@@ -170,13 +172,14 @@ class Serial(Worker):
         import asyncio
 
         async def whole():
+            RUNNING.set(self.current)  # for the tasks that it begins, which may outlast it
             return await awaitable
 
         if self.loop is None:
             self.loop = asyncio.new_event_loop()
             asyncio.set_event_loop(self.loop)
         self.task = self.loop.create_task(whole())
-        if self.cancel_asked is not None and self.cancel_asked == self.current_job():
+        if self.cancel_asked is not None and self.cancel_asked == self.running_job():
             self.interrupt(self.cancel_asked, self.task)
         try:
             return self.loop.run_until_complete(self.task)
@@ -227,7 +230,7 @@ class Serial(Worker):
         """Takes a job out of the queue, or stops the coroutine, or tells where the running function is."""
         if self.recall(job):
             return
-        if self.current_job() != job or job is None:
+        if self.running_job() != job or job is None:
             return
         self.cancel_asked = job  # first, so that a task that is just being made sees it
         self.interrupt(job, self.task)
@@ -241,11 +244,24 @@ class Serial(Worker):
         if stack_of(frame):
             self.stuck(job, stack_of(frame), False)
         else:  # not in the function yet, or not any more
-            _after(STUCK_AFTER, lambda: self.current_job() == job and self.task is None and self.interrupt(job, None))
+            _after(STUCK_AFTER, lambda: self.running_job() == job and self.task is None and self.interrupt(job, None))
 
-    def current_job(self):
+    def running_job(self):
         request = self.current
         return request.get("id") if type(request) is dict else None
+
+    def current_job(self):
+        """The running job, unless this is a thread or a task that an earlier one has left behind."""
+        begun = RUNNING.get()
+        return self.running_job() if begun is None or begun is self.current else None
+
+    def owner(self):
+        """Whose a thread is that is started here. One from before the first job serves whatever job runs."""
+        begun = RUNNING.get()
+        return self.current if begun is None else begun
+
+    def is_open(self, job):
+        return job == self.running_job()
 
     def expect(self, more):
         """Others than the main thread wait for answers: the watcher has to read at once."""

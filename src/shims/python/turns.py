@@ -20,17 +20,15 @@ def _task():
 
 
 def _is_open(job):
-    """Whether a job runs here. For supervisor, too, it is the worker itself that asks for one which has ended."""
-    if isinstance(_the_worker, Concurrent):
-        return job in _the_worker.running
-    return job == _the_worker.current_job()
+    """Whether a job runs here. None is the worker itself: it is that, for supervisor too, that asks for one which has ended."""
+    return job is None or _the_worker.is_open(job)
 
 
 def _lines_of(job):
     """The lines of a job. Its first claim drops those of jobs that have ended, as supervisor has freed what they held."""
     lines = _lines.get(job)
     if lines is None:
-        for ended in [other for other in _lines if other is not None and not _is_open(other)]:
+        for ended in [other for other in _lines if not _is_open(other)]:
             for line in _lines.pop(ended).values():
                 for claim in itertools.islice(line, 1, None):
                     claim.wake()
@@ -168,7 +166,7 @@ class Claim:
             self.left = max(0, self.left - (time.monotonic() - begin))
         with _turning:
             line = _lines.get(self.job, {}).get(self.name, ())
-            if self not in line or self.job is not None and not _is_open(self.job):
+            if self not in line or not _is_open(self.job):
                 raise Error({"code": CANCELLED, "message": "the job that waits for %s has ended" % to_json(self.name)})
             if line[0] is self:
                 return True
@@ -209,7 +207,7 @@ class Claim:
     def hold(self):
         """What its owner would release: what it has itself, or else what another thread of its job has. Nothing: itself.
 
-        Its own may be of another job: with one job at a time, a thread that lasts belongs to whatever job runs."""
+        Its own may be of another job: with one at a time, a thread from before the first belongs to whatever job runs."""
         if self.name is None:
             return self
         with _turning:

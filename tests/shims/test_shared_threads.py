@@ -134,7 +134,7 @@ def leave():
     raise ValueError
 def come_after():
     with Lock("a"), RLock("r"): pass
-    time.sleep(0.1)
+    while not left: time.sleep(0.005)
     return left
 async def give_up():
     waiting = Lock("a").acquire_async()

@@ -157,6 +157,7 @@ class Failures(NodeTest):
         export function bad() { throw new RangeError("nope"); }
         export async function later() { await null; throw new TypeError("later", { cause: new Error("why") }); }
         export function text() { throw "just text"; }
+        export function half() { throw new Error("\\ud800 \\\\ud800"); }
         export function mute() { throw { toString() { throw 1; } }; }
         export function leave() { process.exit(3); }
         export const callback = () => new Promise(() => setTimeout(() => { throw new Error("in a callback"); }, 1));
@@ -175,6 +176,9 @@ class Failures(NodeTest):
             self.assertNotRegex(bad["data"]["traceback"], r"<supervisor>|\[eval")
             self.assertIn("Error: why", w.error("later")["data"]["traceback"])
             self.assertEqual(w.error("text")["message"], "thrown string: just text")
+            half = w.error("half")  # supervisor reads no text with half a character
+            self.assertEqual((half["code"], half["message"]), (-32000, "Error: \ufffd \\ud800"))
+            self.assertIn("Error: \ufffd", half["data"]["traceback"])
             self.assertEqual(w.error("mute")["code"], -32000)
             self.assertEqual(w.error("leave")["message"], "ProcessExit: process.exit(3)")
             self.assertEqual(w.error("callback")["message"], "Error: in a callback")
@@ -304,6 +308,8 @@ class Starting(NodeTest):
         self.file("raises.mjs", "throw new Error('at load');\n")
         self.file("good.mjs", "await null;\nexport function convert() {}\n")
         self.assertIn("nosuchpackage", self.failure("bad.mjs")["message"])
+        self.file("half.mjs", "throw new Error('\\ud800');\n")
+        self.assertEqual(self.failure("half.mjs")["message"], "Error: \ufffd")
         self.assertIn("SyntaxError", self.failure("syntax.mjs")["message"])
         raises = self.failure("raises.mjs")
         self.assertEqual(raises["message"], "Error: at load")

@@ -31,14 +31,22 @@ function tryWrite(data) {
 }
 
 function notify(method, params) {
-  send(JSON.stringify({ jsonrpc: "2.0", method, params }) + "\n");
+  send(readable({ jsonrpc: "2.0", method, params }));
 }
 
 // The failure of a job, after what it printed.
 function fail(id, error) {
   deliver();
-  say(JSON.stringify({ jsonrpc: "2.0", id, error }) + "\n");
+  say(readable({ jsonrpc: "2.0", id, error }));
 }
+
+// A line for people. Half a character (a lone surrogate) becomes a mark, since no text has one.
+function readable(message) {
+  const line = JSON.stringify(message);
+  return (/\\ud[89a-f]/.test(line) ? JSON.stringify(message, wellFormed) : line) + "\n";
+}
+
+const wellFormed = (_, value) => (typeof value === "string" ? Buffer.from(value).toString() : value);
 
 // Throws where the whole is longer than a string may be.
 function answerLine(id, text) {

@@ -114,13 +114,13 @@ class Channel:
     def fail(self, job, error):
         """The failure of a job, after what it printed."""
         self.deliver()
-        self.say(to_json({"jsonrpc": "2.0", "id": job, "error": error}) + "\n")
+        self.say(_readable({"jsonrpc": "2.0", "id": job, "error": error}))
 
     def request(self, name, method, params):
         self.send(to_json({"jsonrpc": "2.0", "id": name, "method": method, "params": params}) + "\n")
 
     def notify(self, method, params):
-        self.send(to_json({"jsonrpc": "2.0", "method": method, "params": params}) + "\n")
+        self.send(_readable({"jsonrpc": "2.0", "method": method, "params": params}))
 
     def ready(self, params):
         """The first line; what is said is counted from its end on."""
@@ -195,6 +195,16 @@ class Channel:
                 self._deliver()
             finally:
                 self.writing.release()
+
+
+def _readable(message):
+    """A line for people. Half a character, as in the name of a file that is no UTF-8, is written out: no text has one."""
+    line = to_json(message) + "\n"
+    try:
+        line.encode()
+        return line
+    except UnicodeEncodeError:
+        return "".join("\\\\u%04x" % ord(one) if "\ud800" <= one <= "\udfff" else one for one in line)
 
 
 def _pieces(parts):

@@ -50,13 +50,14 @@ pub const PYTHON: Language = Language {
     library: &[],
 };
 
-/// Node 18 and newer. It has no way to move a descriptor, so the shell moves the channel to 3 and 4 before it starts.
+/// Node 18 and newer. It has no way to move a descriptor, so the shell moves the channel to 3 and 4 before it starts. There
+/// is no `--input-type`: what a user's `new Worker` runs would be taken for that too.
 pub const NODE: Language = Language {
     name: "node",
     interpreter: "node",
     prefix: &["/bin/sh", "-c", r#"exec "$0" "$@" 3<&0 4>&1 </dev/null >&2"#],
-    flags: &["--input-type=module", "-e"],
-    loader: include_str!("node_loader.mjs"),
+    flags: &["-e"],
+    loader: include_str!("node_loader.cjs"),
     start: None,
     shim: concat!(
         include_str!("node/head.mjs"),

@@ -37,8 +37,8 @@ def python_command(interpreter=None):
 
 def node_command():
     channel = 'exec "$0" "$@" 3<&0 4>&1 </dev/null >&2'
-    loader = text_of("node_loader.mjs").strip()
-    return ["/bin/sh", "-c", channel, "node", "--input-type=module", "-e", loader]
+    loader = text_of("node_loader.cjs").strip()
+    return ["/bin/sh", "-c", channel, "node", "-e", loader]
 
 
 def node_library():

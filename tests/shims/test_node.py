@@ -308,6 +308,8 @@ class Starting(NodeTest):
         self.file("raises.mjs", "throw new Error('at load');\n")
         self.file("good.mjs", "await null;\nexport function convert() {}\n")
         self.assertIn("nosuchpackage", self.failure("bad.mjs")["message"])
+        self.file("waits.mjs", "await new Promise(() => {});\nexport const f = 1;\n")
+        self.assertIn("that nothing settles", self.failure("waits.mjs")["message"])
         self.file("half.mjs", "throw new Error('\\ud800');\n")
         self.assertEqual(self.failure("half.mjs")["message"], "Error: \ufffd")
         self.assertIn("SyntaxError", self.failure("syntax.mjs")["message"])
@@ -362,6 +364,27 @@ class Concurrency(NodeTest):
         error = w.receive()["error"]
         self.assertEqual((error["code"], error["data"]), (-32800, {"begun": True}))
         self.assertEqual(w.result("f"), 1)
+
+
+class Workers(NodeTest):
+    def test_workers_and_children_of_a_function_run_what_they_are_given(self):
+        self.file("say.mjs", "import { parentPort } from 'node:worker_threads';\nparentPort.postMessage('module');\n")
+        self.file("child.mjs", "process.send('child', () => process.disconnect());\n")
+        w = self.start(
+            """
+            import { fork } from "node:child_process";
+            import { Worker } from "node:worker_threads";
+            const heard = (one) => new Promise((take, fail) => one.on("message", take).on("error", fail).on("exit", fail));
+            const url = (name) => new URL(name, import.meta.url);
+            export const text = () => heard(new Worker("require('worker_threads').parentPort.postMessage('text')", { eval: true }));
+            export const module = () => heard(new Worker(url("say.mjs")));
+            export const child = () => heard(fork(url("child.mjs")));
+            export const globals = () => [typeof require, typeof exports, typeof __filename];
+            """
+        )
+        for name in ("text", "module", "child"):
+            self.assertEqual(w.result(name), name)
+        self.assertEqual(w.result("globals"), ["undefined"] * 3)
 
 
 class SharedState(NodeTest):

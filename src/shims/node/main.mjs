@@ -11,6 +11,11 @@ function startFailure(message, traceback) {
   reallyExit(1);
 }
 
+// Nothing is left to be done, and the module is not there yet.
+function waitsForEver() {
+  startFailure(`${fileName} waits for a promise at its top level that nothing settles`, "");
+}
+
 /** Where a syntax error is: the error itself does not say, only node's own report of it does. */
 function syntaxPlace(error, full) {
   if (!(error instanceof SyntaxError)) return undefined;
@@ -39,7 +44,9 @@ async function main() {
     if (found.isDirectory()) {
       return startFailure(`${file} is a directory; a file is wanted, as in ${path.join(file, "tasks.mjs")}`, "");
     }
+    process.once("beforeExit", waitsForEver);
     space = await load(pathToFileURL(full).href);
+    process.off("beforeExit", waitsForEver);
   } catch (error) {
     const told = failure(error);
     return startFailure(told.message, syntaxPlace(error, full) ?? told.data.traceback);

@@ -1,0 +1,1 @@
+{const t=process.env.SPV_SHIM,r=require;delete process.env.SPV_SHIM;for(const n of["module","exports","require","__dirname","__filename"])delete globalThis[n];r("node:vm").runInThisContext("(async(load,require)=>{'use strict';"+t+"\n})","<supervisor>")(s=>import(s),r)}

@@ -1,1 +1,0 @@
-import m from"node:module";const t=process.env.SPV_SHIM,r=m.createRequire(import.meta.url);delete process.env.SPV_SHIM;await r("node:vm").runInThisContext("(async(load,require)=>{'use strict';"+t+"\n})","<supervisor>")(s=>import(s),r)

@@ -97,6 +97,7 @@ class Results(NodeTest):
             export function* count(n) { for (let i = 0; i < n; i++) yield i; }
             export const inner = async () => ({ keys: new Map([["a", 1]]).keys(), big: (function* () { yield 2n ** 70n; })() });
             export const fails = function* () { yield 1; throw new Error("in the middle"); };
+            export function* odd() { yield NaN; }
             class Hidden { #secret = 1; }
             class Told { toJSON() { return "told"; } }
             export const own = () => [new Hidden(), Object.create(null), new Number(1), new Told()];
@@ -104,7 +105,10 @@ class Results(NodeTest):
         )
         self.assertEqual(w.result("count", 3), [0, 1, 2])
         self.assertEqual(w.result("inner"), {"keys": ["a"], "big": [2 ** 70]})
-        self.assertIn("in the middle", w.error("fails")["message"])
+        fails = w.error("fails")
+        self.assertEqual((fails["message"], fails["data"]["type"]), ("Error: in the middle", "Error"))
+        self.assertIn("tasks.mjs:4", fails["data"]["traceback"])
+        self.assertIn("of type Generator, is no JSON: TypeError: NaN", w.error("odd")["message"])
         self.assertEqual(w.result("own"), [{}, {}, 1, "told"])
 
     def test_what_is_no_json_fails_its_job_by_name(self):

@@ -244,6 +244,35 @@ class Failures(PythonTest):
         self.assertEqual(w.error("aleave")["data"]["type"], "SystemExit")
         self.assertEqual(w.result("ok"), 1)
 
+    def test_a_generator_that_raises_is_a_function_that_raises(self):
+        text = """
+            import sys
+            def rows():
+                yield 1
+                raise ValueError("bad row")
+            async def inner(): return {"rows": [map(lambda x: 1 / x, (1, 0))]}
+            def odd(): yield object()
+            """
+        self.file("sitecustomize.py", "import json\n")
+        for self.variables in ({}, {"PYTHONPATH": self.dir}):  # the library's encoder has frames of its own
+            for concurrency in (1, 2):
+                w = self.start(text, concurrency=concurrency)
+                error = w.error("rows")
+                self.assertEqual((error["code"], error["message"]), (-32000, "ValueError: bad row"))
+                self.assertEqual(error["data"]["type"], "ValueError")
+                self.assertRegex(error["data"]["traceback"], r'\ATraceback .*\n  File ".*tasks.py", line 5, in rows')
+                inner = w.error("inner")["data"]
+                self.assertEqual(inner["type"], "ZeroDivisionError")
+                self.assertRegex(inner["traceback"], r'\ATraceback .*\n  File ".*tasks.py", line 6, in <lambda>')
+                self.assertIn("the result, a generator, is no JSON: TypeError: object", w.error("odd")["message"])
+
+    def test_the_traceback_of_a_coroutine_has_the_users_frames_alone(self):
+        for concurrency in (1, 2):
+            w = self.start("async def f(x):\n  return 1 / x\ndef g(x): return f(x)\n", concurrency=concurrency)
+            for name in "fg":
+                trace = w.error(name, 0)["data"]["traceback"]
+                self.assertRegex(trace, r'\ATraceback .*\n  File ".*tasks.py", line 2, in f\n')
+
     def test_exceptions_that_make_telling_hard(self):
         w = self.start(
             """
@@ -764,6 +793,7 @@ class Cancelling(PythonTest):
                 print("begun")
                 try: await asyncio.sleep(1000)
                 finally: seen.append("cleaned")
+            def decorated(*args): return wait(*args)
             async def look(): return seen
             async def block():
                 import time
@@ -776,14 +806,15 @@ class Cancelling(PythonTest):
                     except asyncio.CancelledError: pass
             """
         for concurrency in (1, 2):
-            w = self.start(text, concurrency=concurrency)
-            w.send(w.request("wait"))
-            self.assertEqual(w.receive()["method"], "output")
-            w.cancel(1)
-            error = w.answer(1)["error"]
-            self.assertEqual((error["code"], error["data"]["begun"]), (-32800, True))
-            self.assertIn("CancelledError", error["data"]["traceback"])
-            self.assertEqual(w.result("look"), ["cleaned"])
+            for name in ("wait", "decorated"):
+                w = self.start(text, concurrency=concurrency)
+                w.send(w.request(name))
+                self.assertEqual(w.receive()["method"], "output")
+                w.cancel(1)
+                error = w.answer(1)["error"]
+                self.assertEqual((error["code"], error["data"]["begun"]), (-32800, True))
+                self.assertIn("CancelledError", error["data"]["traceback"])
+                self.assertEqual(w.result("look"), ["cleaned"])
             for name, line in (("block", "blocks the loop"), ("deaf", "does not listen")):
                 w = self.start(text, concurrency=concurrency)
                 w.send(w.request(name))
@@ -792,6 +823,30 @@ class Cancelling(PythonTest):
                 stuck = w.receive()["params"]
                 self.assertTrue(stuck["interruptible"])
                 self.assertIn(line, stuck["traceback"])
+
+    def test_what_a_plain_function_gives_to_be_awaited_is_not_begun_once_it_is_cancelled(self):
+        w = self.start(
+            """
+            import threading
+            go = threading.Event()
+            async def rest(): return "too late"
+            def before():
+                print("begun")
+                go.wait(10)
+                return rest()
+            def let(): go.set()
+            """,
+            concurrency=2,
+        )
+        w.send(w.request("before"))
+        self.assertEqual(w.receive()["method"], "output")
+        w.cancel(1)
+        self.assertEqual(w.receive()["method"], "stuck")
+        w.send(w.request("let"))
+        answers = [m for m in w.until(lambda m: m.get("id") == 1) if "id" in m]
+        self.assertEqual(answers[-1]["error"]["code"], -32800)
+        self.assertEqual(w.finish()[0], 0)
+        self.assertEqual(w.err, b"")
 
     def test_ids_that_are_not_open_are_ignored(self):
         for concurrency in (1, 2):

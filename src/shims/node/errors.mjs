@@ -16,7 +16,8 @@ function typeName(error) {
 
 function kindOf(value) {
   try {
-    return String(value?.constructor?.name ?? typeof value).slice(0, MAX_NAME);
+    const name = value?.constructor?.name; // a generator's is empty
+    return String(name || Object.prototype.toString.call(value).slice(8, -1)).slice(0, MAX_NAME);
   } catch {
     return typeof value;
   }

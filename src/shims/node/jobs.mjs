@@ -132,7 +132,7 @@ function finish(task, value, later) {
   try {
     line = answerLine(task.id, resultJson(value));
   } catch (error) {
-    return settle(task, null, later, unfit(value, error));
+    return error instanceof Thrown ? settle(task, error.error, later) : settle(task, null, later, unfit(value, error));
   }
   end(task);
   if (printed.length > 0) deliver();

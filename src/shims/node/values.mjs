@@ -73,7 +73,7 @@ function unusualJson(value) {
     if (raw instanceof Date && Number.isNaN(raw.getTime())) throw new TypeError("an invalid Date has no form in JSON");
     if (raw instanceof Error) return { name: raw.name, message: raw.message };
     if (shown !== raw) return shown; // it has a toJSON
-    if (iterators.isPrototypeOf(raw)) return [...raw];
+    if (iterators.isPrototypeOf(raw)) return yielded(raw);
     if (typeof raw.then === "function") throw formless("promise that was not awaited", key);
     const kind = Object.prototype.toString.call(raw).slice(8, -1);
     if (!ORDINARY.test(kind) && Object.keys(raw).length === 0) throw formless(kind, key);
@@ -81,6 +81,21 @@ function unusualJson(value) {
   });
   if (text === undefined) return "null";
   return big ? text.replace(bigPattern, "$1") : text;
+}
+
+// What an iterator threw: an exception of the user's function, and no fault of its result.
+class Thrown {
+  constructor(error) {
+    this.error = error;
+  }
+}
+
+function yielded(iterator) {
+  try {
+    return [...iterator];
+  } catch (error) {
+    throw new Thrown(error);
+  }
 }
 
 function formless(kind, place) {

@@ -83,7 +83,8 @@ class Concurrent(Worker):
             self.free -= 1
             self.running[job.id] = job
             if _is_coroutine(job.function):
-                self.on_loop(job)
+                self.need_loop()
+                self.loop.call_soon_threadsafe(self.begin, job)
             else:
                 self.work.append(job)
                 if self.idle_threads < len(self.work) and self.threads < self.limit:
@@ -92,33 +93,35 @@ class Concurrent(Worker):
                 else:
                     self.changed.notify()
 
-    def on_loop(self, job):
-        self.need_loop()
-        self.loop.call_soon_threadsafe(self.begin, job)
-
     def need_loop(self):
+        """Sees to it that there is one; `state` is held."""
         import asyncio
 
         if self.loop is None:
             self.loop = asyncio.new_event_loop()
             self.main_needed.set()
 
-    def begin(self, job):
-        job.task = self.loop.create_task(self.follow(job))
-        job.task.add_done_callback(lambda task: self.end_unbegun(job))
+    def begin(self, job, awaitable=None):
+        """Begins a coroutine function, or what a plain function gave to be awaited."""
+        job.task = self.loop.create_task(self.follow(job, awaitable))
+        job.task.add_done_callback(lambda task: self.end_unbegun(job, awaitable))
+        if job.cancelled:
+            job.task.cancel()
 
-    def end_unbegun(self, job):
+    def end_unbegun(self, job, awaitable):
         """A task that is cancelled before its first step never gets to `follow`."""
         if not job.done:
             import asyncio
 
+            if hasattr(awaitable, "close"):
+                awaitable.close()  # a coroutine; Python would complain that nobody awaited it
             self.fail(job, asyncio.CancelledError())
             self.finish(job)
 
-    async def follow(self, job):
+    async def follow(self, job, awaitable):
         RUNNING.set(job)
         try:
-            result = await job.call()
+            result = await (job.call() if awaitable is None else awaitable)
         except BaseException as error:
             self.fail(job, error)
         else:
@@ -136,29 +139,29 @@ class Concurrent(Worker):
                 job = self.work.popleft()
                 job.thread = threading.get_ident()
             RUNNING.set(job)
-            try:
-                result = job.call()
-                if hasattr(result, "__await__"):
-                    result = self.elsewhere(result)
-            except BaseException as error:
-                self.fail(job, error)
-            else:
-                self.succeed(job, result)
-            job.thread = None
+            self.call(job)
             RUNNING.set(None)
-            self.finish(job)
 
-    def elsewhere(self, awaitable):
-        """A plain function gave something to await: the loop does, this thread waits."""
-        import asyncio
+    def call(self, job):
+        try:
+            result = job.call()
+            awaited = hasattr(result, "__await__")
+        except BaseException as error:
+            self.fail(job, error)
+        else:
+            if awaited:
+                self.hand_over(job, result)
+                return
+            self.succeed(job, result)
+        job.thread = None
+        self.finish(job)
 
+    def hand_over(self, job, awaitable):
+        """A plain function, a decorator's say, gave something to await: from here on it is a coroutine like others."""
         with self.state:
             self.need_loop()
-
-        async def whole():
-            return await awaitable
-
-        return asyncio.run_coroutine_threadsafe(whole(), self.loop).result()
+        job.thread = None
+        self.loop.call_soon_threadsafe(self.begin, job, awaitable)
 
     def succeed(self, job, result):
         if self.channel.forked:

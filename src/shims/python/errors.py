@@ -13,6 +13,23 @@ def _is_ours(filename):
     return filename == SHIM or filename.startswith("<frozen importlib")
 
 
+# Of the library, what calls us back on the way to the user's code.
+BETWEEN = ("asyncio.base_events", "json.encoder")
+
+
+def _from_user(trace):
+    """A traceback from the user's first frame on; None when there is no such frame."""
+    first = trace
+    while trace is not None:
+        if _is_ours(trace.tb_frame.f_code.co_filename):
+            trace = first = trace.tb_next
+        elif trace.tb_frame.f_globals.get("__name__") in BETWEEN:
+            trace = trace.tb_next
+        else:
+            return first
+    return None
+
+
 def describe(error):
     """(type name, message, traceback) of an exception; the shim's own frames are left out."""
     name = type(error).__qualname__
@@ -21,9 +38,7 @@ def describe(error):
     except BaseException as second:
         text = "<its text cannot be told: %s>" % type(second).__qualname__
     message = _shorten("%s: %s" % (name, text) if text else name, MAX_MESSAGE)
-    frames = error.__traceback__
-    while frames is not None and _is_ours(frames.tb_frame.f_code.co_filename):
-        frames = frames.tb_next
+    frames = _from_user(error.__traceback__)
     try:
         import traceback
 
@@ -40,7 +55,9 @@ def _failure(error):
 
 
 def _no_json(result, error):
-    """A result that cannot be told fails its job, with the type named."""
+    """A result that cannot be told fails its job, with the type named; a generator may also raise, as any function."""
+    if _from_user(error.__traceback__) is not None:
+        return _failure(error)
     kind = _kind_name(type(result))
     message = "the result, %s %s, is no JSON: %s" % ("an" if kind[:1] in "aeiou" else "a", kind, describe(error)[1])
     return {"code": FUNCTION_FAILED, "message": message, "data": {"type": type(error).__qualname__, "result_type": kind}}
@@ -48,10 +65,7 @@ def _no_json(result, error):
 
 def _call_failed(function, params, error):
     """Arguments that do not fit are told apart from a TypeError of the function itself; only looked at after it."""
-    inner = error.__traceback__
-    while inner is not None and _is_ours(inner.tb_frame.f_code.co_filename):
-        inner = inner.tb_next
-    if inner is None and issubclass(type(error), TypeError):  # `isinstance` would run code of the user
+    if _from_user(error.__traceback__) is None and issubclass(type(error), TypeError):  # `isinstance` would run code of the user
         import inspect
 
         try:

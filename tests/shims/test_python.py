@@ -462,6 +462,33 @@ class Printing(PythonTest):
                 answer, _ = w.call("whose")
                 self.assertEqual(answer["result"], answer["id"])
 
+    def test_what_is_printed_through_a_stream_of_the_users_own_belongs_to_its_job(self):
+        text = """
+            import io, sys
+            sys.stdout = io.TextIOWrapper(sys.stdout.buffer, encoding="utf-8")
+            def say(x): print("said by", x)
+            def fail(x):
+                print("said by", x)
+                raise ValueError
+            def replace(x):
+                sys.stdout = io.TextIOWrapper(sys.stdout.buffer, encoding="utf-8")
+                say(x)
+            def drop(): del sys.stdout
+            def ok(): return 1
+            """
+        for concurrency in (1, 2):
+            w = self.start(text, concurrency=concurrency)
+            for x, name in enumerate(("say", "fail", "replace", "say")):
+                answer, printed = w.call(name, x)
+                self.assertEqual(printed, [{"id": answer["id"], "stream": "stdout", "data": "said by %d\n" % x}])
+            w.call("drop")
+            self.assertEqual(w.result("ok"), 1)
+        w = self.start(text)
+        requests = [w.request("say", [x]) for x in range(400)]
+        w.send(requests)
+        printed = [m["params"] for m in w.until(lambda m: m.get("id") == 400) if "method" in m]
+        self.assertEqual([one["id"] for one in printed], [request["id"] for request in requests])
+
     def test_what_a_job_leaves_running_prints_for_no_other(self):
         text = """
             import asyncio, threading

@@ -36,8 +36,8 @@ class Channel:
         self.capture = memory_file("supervisor-stdout")
         fcntl.fcntl(self.capture, fcntl.F_SETFL, fcntl.fcntl(self.capture, fcntl.F_GETFL) | os.O_APPEND)
         os.dup2(self.capture, 1)
-        sys.stdout = Stream(self, "stdout", 1)
-        sys.stderr = Stream(self, "stderr", 2)
+        sys.stdout = self.out = Stream(self, "stdout", 1)
+        sys.stderr = self.err = Stream(self, "stderr", 2)
         os.register_at_fork(after_in_child=self._in_child)
 
     def _in_child(self):
@@ -105,6 +105,7 @@ class Channel:
 
     def answer(self, job, text):
         """The result of a job, given as JSON text, after what it printed."""
+        self.flush_others()
         if self.printed or os.lseek(self.capture, 0, 2) != self.taken:
             self.deliver()
         if type(job) is not int:
@@ -113,6 +114,7 @@ class Channel:
 
     def fail(self, job, error):
         """The failure of a job, after what it printed."""
+        self.flush_others()
         self.deliver()
         self.say(_readable({"jsonrpc": "2.0", "id": job, "error": error}))
 
@@ -128,6 +130,19 @@ class Channel:
         with self.writing:
             self.shelf.put(line.encode())
             self.shelf.begin()
+
+    def has_others(self):
+        """Whether a user's streams stand in for ours: a TextIOWrapper around `sys.stdout.buffer`, say."""
+        return getattr(sys, "stdout", None) is not self.out or getattr(sys, "stderr", None) is not self.err
+
+    def flush_others(self):
+        """Such a stream holds back what a job printed."""
+        if self.has_others():
+            for name in ("stdout", "stderr"):
+                try:
+                    getattr(sys, name).flush()
+                except Exception:  # it may be anything, or closed
+                    pass
 
     def deliver(self):
         """Says what was printed so far. Taking and saying are one step, so that no answer overtakes it."""

@@ -86,6 +86,7 @@ class Serial(Worker):
         channel, known, take = self.channel, self.functions.known, self.take
         printed, lseek, capture = channel.printed, os.lseek, channel.capture
         turn, shelf = channel.writing, channel.shelf
+        others = count == 1 or channel.has_others()  # among many short calls a new one is seen a little later
         area, words, room = shelf.area, shelf.words, shelf.room() if count > 1 else 0
         for _ in itertools.repeat(None, count):
             try:
@@ -125,6 +126,8 @@ class Serial(Worker):
             except BaseException as error:
                 self.answer_unusual(job, result, text, error)
                 continue
+            if others:
+                channel.flush_others()
             if printed or lseek(capture, 0, 2) != channel.taken:
                 channel.deliver()
             turn.mine = True

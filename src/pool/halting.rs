@@ -200,10 +200,29 @@ impl Pool {
     }
 }
 
-/// What happened and the last that was said about it, in a line.
+/// What happened and the last that was said about it, in a line. The last line of a traceback says the first one again.
 fn in_short(why: &str) -> String {
     let mut lines = why.lines();
     let first = lines.next().unwrap_or_default();
-    let text = lines.next_back().map_or_else(|| first.to_owned(), |last| format!("{first}: {}", last.trim()));
+    let text = match lines.next_back().map(str::trim) {
+        Some(last) if !first.starts_with(last) => format!("{first}: {last}"),
+        _ => first.to_owned(),
+    };
     text.chars().take(CAUSE_CHARS_MAX).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_cause_is_said_once() {
+        for (why, short) in [
+            ("SystemExit: 0\nTraceback:\n  File \"t.py\"\nSystemExit: 0", "SystemExit: 0"),
+            ("SyntaxError: bad (t.py, line 1)\n  File \"t.py\"\nSyntaxError: bad", "SyntaxError: bad (t.py, line 1)"),
+            ("worker 1 ended\nlast words\n  no database", "worker 1 ended: no database"),
+            ("no file t.py", "no file t.py"),
+            ("", ""),
+        ] {
+            assert_eq!(super::in_short(why), short);
+        }
+    }
 }

@@ -90,6 +90,43 @@ class Calling(PythonTest):
         self.assertIn("did you mean convert?", w.error("covnert")["message"])
         self.assertEqual(w.result("convert"), 1)
 
+    def test_what_the_file_makes_with_the_code_of_others_can_be_called(self):
+        self.file("lib.py", """
+            import functools
+            def plain(x): return x
+            @functools.lru_cache(None)
+            def cached(x): return x
+            def deco(f): return lambda x: f(x) + 1
+            class Adder:
+                def __call__(self, x): return x + 1
+                def add(self, x): return x + 1
+            adder = Adder()
+            """)
+        w = self.start(
+            """
+            import functools, operator
+            from functools import partial
+            from random import random, shuffle as mix
+            from lib import plain, cached, deco, adder as imported, Adder
+            double = functools.partial(operator.mul, 2)
+            first = operator.itemgetter(0)
+            kept = functools.lru_cache(None)(plain)
+            @deco
+            def more(x): return x
+            adds = Adder()
+            add = adds.add
+            number = 5
+            text = "text"
+            """
+        )
+        for name, given, wanted in (("double", 4, 8), ("first", [3], 3), ("kept", 1, 1), ("more", 1, 2), ("adds", 1, 2), ("add", 1, 2)):
+            self.assertEqual(w.result(name, given), wanted, name)
+        for name in ("partial", "random", "mix", "plain", "cached", "deco", "imported", "Adder", "adds.add"):
+            self.assertIn("is imported into tasks", w.error(name)["message"], name)
+        self.assertEqual(w.error("number")["message"], "number in tasks is no function")
+        self.assertEqual(w.error("text.upper")["message"], "text in tasks is no function")
+        self.assertIn("did you mean double?", w.error("duoble")["message"])
+
     def test_the_function_named_on_the_command_line_may_come_from_elsewhere(self):
         w = self.start_spec("os.path:basename")
         self.assertEqual(w.result("basename", "a/b.txt"), "b.txt")
@@ -620,6 +657,11 @@ class Starting(PythonTest):
         self.assertEqual(self.failure("leaves.py")["message"], "SystemExit: 0")
         self.file("half.py", "raise ValueError('\\udce9')\n")
         self.assertEqual(self.failure("half.py")["message"], "ValueError: \\udce9")
+        self.file("pkg/__init__.py", "")
+        wanted = " is a directory; a file is wanted, as in ./pkg/tasks.py, or the name of a module, as in --python pkg"
+        for place in ("./pkg", "./pkg/"):
+            failed = self.failure(place)
+            self.assertEqual((failed["message"], failed["traceback"]), (place + wanted, ""))
         self.assertIn("no file nosuch.py", self.failure("nosuch.py:f")["message"])
         self.assertIn("nosuch_package", self.failure("nosuch_package.mod:f")["message"])
         self.assertEqual(self.failure("good.py:covnert")["message"], "no function covnert in good; did you mean convert?")

@@ -1,7 +1,11 @@
 # ---- the functions -----------------------------------------------------------------------------------------------
 
 
-class UnknownMethod(Exception):
+class Refusal(Exception):
+    """What is asked for cannot be had, for a reason that needs no traceback."""
+
+
+class UnknownMethod(Refusal):
     """No function of that name may be called."""
 
 
@@ -31,8 +35,9 @@ class Functions:
                 found = getattr(holder, part)
             except AttributeError:
                 raise UnknownMethod(self._unknown(name)) from None
-            if number == 0 and not trusted and not self._is_own(part, found):
-                raise UnknownMethod("%s is imported into %s, not defined there" % (name, self.module.__name__))
+            if number == 0 and not trusted and not (self._is_own(part, found) or part == name and _is_made_here(found)):
+                wrong = "%s is imported into %s, not defined there" if callable(found) else "%s in %s is no function"
+                raise UnknownMethod(wrong % (name if callable(found) else part, self.module.__name__))
             if isinstance(found, types.ModuleType):
                 raise UnknownMethod("%s is a module, not a function" % ".".join(parts[: number + 1]))
             if isinstance(holder, type) and isinstance(found, types.FunctionType):
@@ -52,16 +57,15 @@ class Functions:
     def _is_own(self, name, found):
         if name in (getattr(self.module, "__all__", None) or ()):
             return True
-        home = self.module.__name__
-        inner = getattr(found, "func", None) or getattr(found, "__func__", None) or found
-        origin = getattr(inner, "__module__", None)
+        home, origin = self.module.__name__, _origin(found)
         package = hasattr(self.module, "__path__") and isinstance(origin, str) and origin.startswith(home + ".")
         return origin == home or package
 
     def names(self):
         """What may be called, for suggestions."""
         own = [name for name, found in vars(self.module).items() if not name.startswith("_") and callable(found)]
-        return sorted(name for name in own if self._is_own(name, getattr(self.module, name)))
+        found = ((name, getattr(self.module, name)) for name in own)
+        return sorted(name for name, one in found if self._is_own(name, one) or _is_made_here(one))
 
     def _unknown(self, name):
         import difflib
@@ -69,6 +73,25 @@ class Functions:
         near = difflib.get_close_matches(str(name), self.names(), 1)
         hint = "; did you mean %s?" % near[0] if near else ""
         return "no function %s in %s%s" % (name, self.module.__name__, hint)
+
+
+def _origin(found):
+    """The name of the module whose code is called."""
+    origin = getattr(getattr(found, "__func__", found), "__module__", None)  # an object has that of its class
+    return origin if isinstance(origin, str) else type(getattr(found, "__self__", None)).__module__
+
+
+def _is_made_here(found):
+    """Whether others' code made this for the user's file, as a partial or a decorated function: such is not found in the
+    module it names, where all that is imported is."""
+    if not callable(found) or isinstance(found, types.ModuleType):
+        return False
+    if isinstance(found, (type, types.FunctionType)) and "<locals>" not in found.__qualname__:
+        return False
+    if isinstance(found, types.BuiltinFunctionType) and isinstance(found.__self__, (types.ModuleType, type(None))):
+        return False
+    there = getattr(sys.modules.get(_origin(found)), "__dict__", {})
+    return all(one is not found for one in list(there.values()))
 
 
 def _static(kind, name):
@@ -95,6 +118,10 @@ def load(place):
         sys.argv[:] = [getattr(module, "__file__", None) or place]
         return module
     path = os.path.abspath(place)
+    if os.path.isdir(path):
+        name = os.path.basename(path)
+        message = "%s is a directory; a file is wanted, as in %s, or the name of a module, as in --python %s"
+        raise Refusal(message % (place, os.path.join(place, "tasks.py"), name))
     if not os.path.isfile(path):
         raise FileNotFoundError("no file %s" % place)
     name = os.path.splitext(os.path.basename(path))[0]

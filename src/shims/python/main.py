@@ -17,7 +17,7 @@ def _is_file(place):
 
 def _start_failure(channel, error):
     """Says once why this worker cannot work; supervisor gives up at once."""
-    if isinstance(error, UnknownMethod):
+    if isinstance(error, Refusal):
         message, trace = str(error), ""
     else:
         _, message, trace = describe(error)

@@ -65,9 +65,30 @@ class Calling(NodeTest):
 
     def test_what_is_no_request(self):
         w = self.start("export const f = () => 1;\n")
-        w.write(b"nonsense\n\n  \n[]\n[1]\n{}\n{\"jsonrpc\":\"2.0\",\"method\":\"unknown\"}\n")
+        w.write(b"nonsense\n\n  \n[]\n[1]\n{}\n{\"jsonrpc\":\"2.0\",\"method\":\"$/unknown\"}\n")
         self.assertEqual([w.receive()["error"]["code"] for _ in range(4)], [-32700, -32600, -32600, -32600])
         self.assertEqual(w.result("f"), 1)
+
+
+    def test_a_notification_calls_its_function_before_the_jobs_that_follow(self):
+        text = """
+            let base = 0;
+            export const setup = async ({ by }) => { await null; base += by; console.log("set", supervisor.jobId()); };
+            export const bad = () => { throw new RangeError("no database"); };
+            export const add = (x) => base + x;
+            """
+        for concurrency in (1, 3):
+            w = self.start(text, concurrency=concurrency)
+            for method in ("setup", "bad", "nosuch"):
+                w.send({"jsonrpc": "2.0", "method": method, "params": {"by": 7}})
+            answer, printed = w.call("add", 1)
+            self.assertEqual(answer["result"], 8)
+            self.assertEqual({one.get("id") for one in printed}, {None})
+            self.assertEqual(self.printed(printed, "stdout"), "set null\n")
+            told = self.printed(printed, "stderr")
+            self.assertIn("the notification bad failed: RangeError: no database\n    at bad (", told)
+            self.assertIn("the notification nosuch failed: no function nosuch in tasks.mjs", told)
+            self.assertEqual(w.finish(), (0, []))
 
 
 class Results(NodeTest):

@@ -154,12 +154,42 @@ class Calling(PythonTest):
 
     def test_what_is_no_request(self):
         w = self.start("def f(): return 1\n")
-        w.write(b"nonsense\n\n  \n[]\n[1]\n{}\n{\"jsonrpc\":\"2.0\",\"method\":\"unknown\"}\n\xff\n")
+        w.write(b"nonsense\n\n  \n[]\n[1]\n{}\n{\"jsonrpc\":\"2.0\",\"method\":\"$/unknown\"}\n\xff\n")
         codes = [w.receive()["error"]["code"] for _ in range(5)]
         self.assertEqual(sorted(codes), [-32700, -32700, -32600, -32600, -32600])
         w.send({"jsonrpc": "2.0", "id": 9, "method": "f", "params": 5})
         self.assertEqual(w.receive()["error"]["code"], -32602)
         self.assertEqual(w.result("f"), 1)
+
+
+    def test_a_notification_calls_its_function_before_the_jobs_that_follow(self):
+        text = """
+            import asyncio
+            from supervisor import job_id
+            base = 0
+            def setup(by):
+                global base
+                base += by
+                print("set", job_id())
+            async def slow(by):
+                await asyncio.sleep(0.05)
+                setup(by)
+            def bad(by): raise ValueError("no database")
+            def add(x): return base + x
+            """
+        for concurrency in (1, 3):
+            w = self.start(text, concurrency=concurrency)
+            for method in ("setup", "slow", "bad", "nosuch"):
+                w.send({"jsonrpc": "2.0", "method": method, "params": [7] if method == "setup" else {"by": 7}})
+            answer, printed = w.call("add", 1)
+            self.assertEqual(answer["result"], 15)
+            self.assertEqual({one.get("id") for one in printed}, {None})
+            self.assertEqual(self.printed(printed, "stdout"), "set None\n" * 2)
+            told = self.printed(printed, "stderr")
+            self.assertIn("the notification bad failed: Traceback", told)
+            self.assertIn("ValueError: no database\n", told)
+            self.assertIn("the notification nosuch failed: no function nosuch in tasks", told)
+            self.assertEqual(w.finish(), (0, []))
 
 
 class Results(PythonTest):

@@ -89,14 +89,11 @@ function stretch() {
 
 function begin(request) {
   const { id, params } = request;
+  if (id === undefined) return notified(request);
   const found = known.get(request.method) ?? find(request.method);
   if (found === undefined) return fail(id, { code: UNKNOWN_METHOD, message: unknown(request.method) });
-  let positional = params;
-  if (!Array.isArray(params)) {
-    if (params === undefined || params === null) positional = [];
-    else if (typeof params === "object") positional = [params];
-    else return fail(id, { code: BAD_PARAMS, message: "params is an array or an object" });
-  }
+  const positional = argumentsOf(params);
+  if (positional === undefined) return fail(id, { code: BAD_PARAMS, message: "params is an array or an object" });
   const task = { id, done: false, abort: null, unscoped: limit === 1 && found.kind === PLAIN };
   running++;
   open.set(id, task);
@@ -107,6 +104,31 @@ function begin(request) {
   call(task, found, positional);
   if (found.kind === UNKNOWN) found.kind = PLAIN;
   if (!follows) scope.disable();
+}
+
+// The arguments of a call; undefined where `params` can be none.
+function argumentsOf(params) {
+  if (Array.isArray(params)) return params;
+  if (params === undefined || params === null) return [];
+  return typeof params === "object" ? [params] : undefined;
+}
+
+// Calls what nobody wants an answer of, as a message of --init may be; jobs wait meanwhile. What it prints, and what goes
+// wrong with it, is the worker's own output.
+function notified({ method, params }) {
+  const failed = (why) => tellOwn(`the notification ${method} failed: ${why}\n`);
+  const found = find(method);
+  if (found === undefined) return failed(unknown(method));
+  current = null;
+  running += limit;
+  const { run } = found;
+  const call = async () => run(...(argumentsOf(params) ?? [params]));
+  const settled = limit === 1 ? call() : scope.run(null, call);
+  const done = () => {
+    running -= limit;
+    pump();
+  };
+  settled.catch((error) => failed(failure(error).data.traceback)).then(done);
 }
 
 function call(task, found, positional) {
@@ -156,6 +178,7 @@ function end(task) {
 
 // Gives back a request that was not begun; whether there was one.
 function recall(id) {
+  if (id === undefined) return false; // notifications have none
   const at = queue.findIndex((request, number) => number >= head && request.id === id);
   if (at < 0) return false;
   queue.splice(at, 1);
@@ -176,7 +199,11 @@ function cancel(id) {
 function uncaught(error, rejected) {
   const task = limit === 1 && isLeftBehind(rejected) ? null : job();
   if (task !== null) return settle(task, error, true);
-  printed.push([null, "stderr", Buffer.from(`uncaught, of no running job: ${failure(error).data.traceback}\n`)]);
+  tellOwn(`uncaught, of no running job: ${failure(error).data.traceback}\n`);
+}
+
+function tellOwn(text) {
+  printed.push([null, "stderr", Buffer.from(text)]);
   deliver();
   flush();
 }

@@ -16,7 +16,7 @@ function sort(line) {
     if (one === null || typeof one !== "object") {
       fail(null, { code: INVALID_REQUEST, message: "a message is a JSON object" });
     } else if (one.method !== undefined) {
-      if (one.id !== undefined) queue.push(one);
+      if (one.id !== undefined || !String(one.method).startsWith("$/")) queue.push(one);
       else if (one.method === "$/cancelRequest") cancel(one.params?.id);
       else if (one.method === "$/recall") recall(one.params?.id);
     } else if ("result" in one || "error" in one) {

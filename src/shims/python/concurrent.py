@@ -3,10 +3,12 @@
 class Job:
     """One job of Concurrent."""
 
-    __slots__ = ("id", "function", "params", "thread", "task", "cancelled", "done")
+    __slots__ = ("id", "silent", "method", "function", "params", "thread", "task", "cancelled", "done")
 
     def __init__(self, request, function):
-        self.id = request["id"]
+        self.id = request.get("id")
+        self.silent = "id" not in request  # nobody wants an answer; it is begun before what came later
+        self.method = request["method"]
         self.function = function
         self.params = request.get("params")
         self.thread = self.task = None
@@ -26,6 +28,7 @@ class Concurrent(Worker):
         self.limit = self.free = limit
         self.pending = collections.deque()
         self.running = {}
+        self.alone = False  # a silent one runs: the others wait
         self.state = threading.Lock()
         self.changed = threading.Condition(self.state)
         self.work = collections.deque()
@@ -66,7 +69,7 @@ class Concurrent(Worker):
     def accept(self, requests):
         for request in requests:
             params = request.get("params")
-            if params is not None and type(params) is not list and type(params) is not dict:
+            if "id" in request and not (params is None or type(params) is list or type(params) is dict):
                 self.channel.fail(request["id"], {"code": BAD_PARAMS, "message": "params is an array or an object"})
                 continue
             function = self.find(request)
@@ -78,8 +81,9 @@ class Concurrent(Worker):
 
     def start_more(self):
         """Begins as many jobs as there is room for; `state` is held."""
-        while self.free and self.pending:
+        while self.free and self.pending and not self.alone:
             job = self.pending.popleft()
+            self.alone = job.silent
             self.free -= 1
             self.running[job.id] = job
             if _is_coroutine(job.function):
@@ -166,6 +170,10 @@ class Concurrent(Worker):
     def succeed(self, job, result):
         if self.channel.forked:
             os._exit(0)
+        if job.silent:
+            self.channel.flush_others()
+            self.channel.deliver()
+            return
         try:
             text = result_json(result)
         except BaseException as error:
@@ -176,7 +184,9 @@ class Concurrent(Worker):
     def fail(self, job, error):
         if self.channel.forked:
             _leave_child(error)
-        if job.cancelled and type(error).__name__ == "CancelledError":
+        if job.silent:
+            self.notification_failed(job.method, error)
+        elif job.cancelled and type(error).__name__ == "CancelledError":
             self.channel.fail(job.id, _cancelled(error))
         else:
             self.channel.fail(job.id, _call_failed(job.function, job.params, error))
@@ -186,6 +196,7 @@ class Concurrent(Worker):
             job.done = True
             self.running.pop(job.id, None)
             self.free += 1
+            self.alone = self.alone and not job.silent
             self.start_more()
             self.end_if_done()
 

@@ -146,13 +146,30 @@ class Serial(Worker):
         """(id, function, parameters) of what is no plain call of a known function; None once it is dealt with."""
         if type(request) is not dict or "method" not in request or "id" not in request:
             self.current = None
-            self.sort_one(request)
+            if self.sort_one(request):
+                self.notified(request)
             return None
         function, params = self.find(request), request.get("params")
         if function is not None and not (params is None or type(params) is list or type(params) is dict):
             self.channel.fail(request["id"], {"code": BAD_PARAMS, "message": "params is an array or an object"})
             return None
         return None if function is None else (request["id"], function, params)
+
+    def notified(self, request):
+        """Calls what nobody wants an answer of. What it prints is the worker's own."""
+        function = self.find(request)
+        try:
+            result = function and call(function, request.get("params"))
+            if hasattr(result, "__await__"):
+                self.complete(result)
+        except BaseException as error:
+            if self.channel.forked:
+                _leave_child(error)
+            self.notification_failed(request["method"], error)
+        if self.channel.forked:
+            os._exit(0)
+        self.channel.flush_others()
+        self.channel.deliver()
 
     def answer_unusual(self, job, result, text, error):
         """Answers what is not told in the plain way: a result with no form in JSON (then there is no text) or UTF-8, an id

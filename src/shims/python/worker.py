@@ -43,18 +43,19 @@ class Worker:
             self.accept(requests)
 
     def sort_one(self, one):
-        """Deals with one message, unless it is a request, which is accepted with those that came with it."""
+        """Deals with one message, unless it is a call, which is accepted with those that came with it."""
         if type(one) is not dict:
             self.channel.fail(None, {"code": INVALID_REQUEST, "message": "a message is a JSON object"})
         elif "method" in one:
-            if "id" in one:
+            if "id" in one or not str(one["method"]).startswith("$/"):
                 return True
-            if type(one.get("params")) is not dict:
+            job = one["params"].get("id") if type(one.get("params")) is dict else None
+            if job is None:
                 pass
             elif one["method"] == "$/cancelRequest":
-                self.cancel(one["params"].get("id"))
+                self.cancel(job)
             elif one["method"] == "$/recall":
-                self.recall(one["params"].get("id"))
+                self.recall(job)
         elif "result" in one or "error" in one:
             waiter = self.waiters.get(one.get("id")) if type(one.get("id")) is str else None
             if waiter:
@@ -64,14 +65,24 @@ class Worker:
         return False
 
     def find(self, request):
-        """The function of a request, or None after it was answered with an error."""
+        """The function of a call, or None after it was told why there is none."""
         try:
             return self.functions.find(request["method"])
-        except UnknownMethod as error:
-            self.channel.fail(request["id"], {"code": UNKNOWN_METHOD, "message": str(error)})
-        except BaseException as error:  # a module's or class's own code ran and raised
-            self.channel.fail(request["id"], _failure(error))
+        except BaseException as error:  # a module's or class's own code may run and raise
+            if "id" not in request:
+                self.notification_failed(request["method"], error)
+            elif isinstance(error, UnknownMethod):
+                self.channel.fail(request["id"], {"code": UNKNOWN_METHOD, "message": str(error)})
+            else:
+                self.channel.fail(request["id"], _failure(error))
         return None
+
+    def notification_failed(self, method, error):
+        """A call that wants no answer, as one of --init may be: what went wrong with it is told as the worker's own output."""
+        why = str(error) if isinstance(error, UnknownMethod) else describe(error)[2].rstrip()
+        self.channel.flush_others()
+        self.channel.deliver()
+        self.channel.notify("output", {"stream": "stderr", "data": "the notification %s failed: %s\n" % (method, why)})
 
     def ask(self, method, params, waiter):
         """Sends a request of our own; `waiter` is settled by its answer."""

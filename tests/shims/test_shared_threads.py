@@ -130,7 +130,8 @@ def leave():
         except Error as error: left.append(str(error))
     Lock("a").acquire(); RLock("r").acquire()
     threading.Thread(target=want, daemon=True).start()
-    time.sleep(0.1)
+    lines = Lock.acquire.__globals__["_lines"]
+    while not any(len(line) > 1 for job in list(lines.values()) for line in list(job.values())): time.sleep(0.005)
     raise ValueError
 def come_after():
     with Lock("a"), RLock("r"): pass

@@ -3,7 +3,7 @@
 class Job:
     """One job of Concurrent."""
 
-    __slots__ = ("id", "silent", "method", "function", "params", "thread", "task", "cancelled", "done")
+    __slots__ = ("id", "silent", "method", "function", "params", "thread", "task", "cancelled", "over", "done")
 
     def __init__(self, request, function):
         self.id = request.get("id")
@@ -12,7 +12,7 @@ class Job:
         self.function = function
         self.params = request.get("params")
         self.thread = self.task = None
-        self.cancelled = self.done = False
+        self.cancelled = self.over = self.done = False
 
     def call(self):
         if type(self.params) is dict:
@@ -177,13 +177,16 @@ class Concurrent(Worker):
         try:
             text = result_json(result)
         except BaseException as error:
+            job.over = True
             self.channel.fail(job.id, _no_json(result, error))
         else:
+            job.over = True  # before supervisor knows, whose next job may look for what this one leaves behind
             self.channel.answer(job.id, text)
 
     def fail(self, job, error):
         if self.channel.forked:
             _leave_child(error)
+        job.over = True
         if job.silent:
             self.notification_failed(job.method, error)
         elif job.cancelled and type(error).__name__ == "CancelledError":
@@ -257,7 +260,8 @@ class Concurrent(Worker):
         return None if job is None else job.id
 
     def is_open(self, job):
-        return job in self.running
+        running = self.running.get(job)
+        return running is not None and not running.over
 
     def only_job(self):
         """Whose a child's output is: that of the one job that runs, if there is one."""

@@ -12,6 +12,7 @@ mod function_starts;
 mod functions;
 mod job_lists;
 mod journal;
+mod journal_places;
 mod limits;
 mod lock;
 mod mcp;

@@ -81,7 +81,7 @@ fn what_cannot_be_started() {
         (json!({"command":[plain]}), 126, "EACCES", "permission denied"),
         (json!({"command":["/"]}), 126, "EACCES", "directory"),
         (json!({"command":[script]}), 126, "ENOEXEC", "#!"),
-        (json!({"command":["true", long]}), 126, "E2BIG", "take 20"),
+        (json!({"command":["true", long]}), 126, "E2BIG", "one argument has 20"),
         (json!({"command":["true"],"cwd":"/no/such"}), 126, "ENOENT", "no working directory /no/such"),
         (json!({"command":"true","cwd":"/no/such"}), 126, "ENOENT", "no working directory /no/such"),
     ] {

@@ -1,8 +1,9 @@
 // The Node worker of supervisor: runs exported functions of a user's module, one JSON-RPC message a line.
 //
-// Started by supervisor as `sh -c 'exec "$0" "$@" 3<&0 4>&1 </dev/null >&2' node -e LOADER M SPEC`; LOADER runs this text, which comes in the environment, as the body of an async function with the arguments `load`
-// (what import() is to a module) and `require`: so its file has the short name <supervisor>, where an imported text would
-// have all of itself as its name. SPEC is FILE[:FUNCTION]. Node 18 or newer, no packages.
+// Started by supervisor as `sh -c 'exec "$0" "$@" 3<&0 4>&1 </dev/null >&2' node -e LOADER M SPEC`; LOADER runs this text,
+// which comes in the environment, as the body of an async function with the arguments `load` (what import() is to a module)
+// and `require`: so its file has the short name <supervisor>, where an imported text would have all of itself as its name.
+// SPEC is FILE[:FUNCTION]. Node 18 or newer, no packages.
 // SPV_LIBRARY names a library of supervisor's own, which is loaded where that is possible.
 //
 // What it owns: the channel, descriptors 3 (in) and 4 (out), which Node keeps from child processes. Descriptor 0 is

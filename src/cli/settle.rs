@@ -89,11 +89,15 @@ impl Given<'_> {
             return self.words && source == ValueSource::CommandLine;
         }
         let (name, value) = id.split_once('=').map_or((id, None), |(name, value)| (name, Some(value)));
+        // First, since it is the answer for most, and each question is a search.
+        if self.matches.value_source(name) != Some(source) {
+            return false;
+        }
         let has_value = |value| self.matches.get_raw(name).is_some_and(|mut given| given.any(|one| one == value));
         // A switch that the environment turns off (SPV_JSON=0) is not given.
         let is_off = matches!(self.matches.try_get_one::<bool>(name), Ok(Some(false)))
             || matches!(self.matches.try_get_one::<u8>(name), Ok(Some(0)));
-        self.matches.value_source(name) == Some(source) && !is_off && value.is_none_or(has_value)
+        !is_off && value.is_none_or(has_value)
     }
 }
 

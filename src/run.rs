@@ -61,9 +61,11 @@ fn fit_descriptors(config: &mut Config) -> Option<ExitCode> {
         say(&format!("supervisor: {allowed} descriptors (ulimit -n) are too few for even one worker\n"));
         return Some(ExitCode::NoWorkers);
     }
-    say(&format!(
-        "supervisor: warning: {fits} workers instead of {workers}, since ulimit -n allows {allowed} descriptors\n"
-    ));
+    if !config.output.quiet {
+        say(&format!(
+            "supervisor: warning: {fits} workers instead of {workers}, since ulimit -n allows {allowed} descriptors\n"
+        ));
+    }
     config.pool.workers = fits;
     None
 }
@@ -83,7 +85,7 @@ fn fit_processes(config: &mut Config) {
     let fits = room.processes.saturating_sub(PROCESSES_BESIDE) / per_worker;
     // One is always tried: what its job needs is a guess.
     config.pool.workers = u32::try_from(fits).unwrap_or(workers).clamp(1, workers);
-    if config.pool.workers < workers {
+    if config.pool.workers < workers && !config.output.quiet {
         say(&format!(
             "supervisor: warning: {} of {workers} workers, since {} allows {} more processes\n",
             config.pool.workers, room.limit, room.processes

@@ -2,7 +2,7 @@
 
 
 class Lock(_Shared):
-    """One holder among all workers, threads and tasks. Free when its holder dies; `previous_holder_died` then says so."""
+    """One holder among all workers, threads and tasks. Free when its holder ends; `previous_holder_died` says that it did not release it."""
 
     previous_holder_died = False
 

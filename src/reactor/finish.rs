@@ -81,7 +81,7 @@ impl Reactor {
         let lost = !self.await_results();
         if lost && !self.told_lost {
             let why = self.lost_output().unwrap_or("standard output: nobody reads it".into());
-            say(&format!("supervisor: results could not be written: {why}\n"));
+            say(&format!("supervisor: results cannot be written: {why}\n"));
         }
         let unmet = self.feed.unmet() > 0;
         // A list of nothing is rather a mistake than the wish to forget.

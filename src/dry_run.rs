@@ -42,7 +42,7 @@ pub fn run(config: &Config) -> anyhow::Result<ExitCode> {
         preview.finish()
     });
     shown.or_else(|error| {
-        say(&format!("supervisor: results could not be written: {}\n", fault_text(&error)));
+        say(&format!("supervisor: results cannot be written: {}\n", fault_text(&error)));
         Ok(ExitCode::OutputLost)
     })
 }

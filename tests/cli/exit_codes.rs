@@ -111,7 +111,7 @@ fn code_6_when_the_job_log_or_the_journal_is_removed_meanwhile() {
         let run = Run::text(["-q", "-w", "1", option, "kept"]).cwd(dir.path()).stdin("rm kept\ntrue\n");
         let told = run.run().expect_code(6).stderr;
         let expected =
-            format!("supervisor: results could not be written: {name}: the file was removed while the run went on\n");
+            format!("supervisor: results cannot be written: {name}: the file was removed while the run went on\n");
         assert_eq!(told, expected);
     }
 }

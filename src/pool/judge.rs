@@ -124,7 +124,7 @@ fn well_formed(error: Cow<'_, str>) -> Json {
     #[derive(Deserialize)]
     struct Error<'a> {
         #[serde(rename = "code", default)]
-        _code: Option<i64>,
+        _code: i64,
         #[serde(borrow, rename = "message")]
         _message: Cow<'a, str>,
     }
@@ -135,7 +135,8 @@ fn well_formed(error: Cow<'_, str>) -> Json {
         Ok(Value::String(message)) => Json::from(&json!({ "message": message })),
         Ok(Value::Object(mut members)) => {
             if !members.get("code").is_some_and(Value::is_i64) {
-                if let Some(code) = members.remove("code") {
+                // A code that is null is none.
+                if let Some(code) = members.remove("code").filter(|code| !code.is_null()) {
                     members.insert("data".into(), json!({"code": code, "data": members.get("data")}));
                 }
             }

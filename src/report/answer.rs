@@ -58,12 +58,25 @@ impl<'a> Fault<'a> {
     }
 }
 
+/// What the data of an error may say where it was not our own worker that wrote it: text to show, and no more.
+#[derive(Debug, Default, Deserialize)]
+struct Told<'a> {
+    #[serde(borrow, default)]
+    stderr: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    traceback: Option<&'a RawValue>,
+}
+
 impl<'a> Ended<'a> {
-    /// From a command's result, or from the data of an error.
+    /// From a command's result, or from the data of an error. The paths of files and whatever else is acted upon are
+    /// believed only of the worker for commands (`is_command`): any other program may write what it likes there.
     pub(super) fn of(record: &'a Record, fault: &Fault<'a>, is_command: bool) -> Self {
         let data = fault.data.map(RawValue::get);
-        let source = if is_command { record.result.as_deref().or(data) } else { data };
-        source.and_then(parse).unwrap_or_default()
+        if is_command {
+            return record.result.as_deref().or(data).and_then(parse).unwrap_or_default();
+        }
+        let Told { stderr, traceback } = data.and_then(parse).unwrap_or_default();
+        Ended { stderr: stderr.filter(|text| text.get().starts_with('"')), traceback, ..Ended::default() }
     }
 }
 

@@ -61,7 +61,7 @@ impl Hub {
             text: Text { is_command, has_tags: output.tag, is_quiet: output.quiet },
             records: RecordWriter::default(),
             rows: output.journal.is_some().then(Rows::default),
-            joblog: output.joblog.is_some().then(JobLog::default),
+            joblog: output.joblog.is_some().then(|| JobLog::new(is_command)),
             failures: Failures::new(style, output.format == Format::Json),
             volume: Volume { is_quiet: output.quiet, is_verbose: output.verbose > 0, is_command },
             style,

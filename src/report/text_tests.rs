@@ -45,6 +45,18 @@ fn a_failed_command_is_told_with_its_standard_error() {
 }
 
 #[test]
+fn files_that_a_foreign_program_names_are_not_opened() {
+    for data in [
+        r#"{"stdout":{"file":"/etc/hostname","bytes":1},"stderr":{"file":"/etc/hostname","bytes":1},"traceback":"here"}"#,
+        r#"{"stdout_spill":"/etc/hostname","stdout_bytes":1,"leaked":[{"pid":1,"name":"init"}],"traceback":"here"}"#,
+        r#"{"leaked":"no list","traceback":"here"}"#,
+    ] {
+        let record = not_ok(Status::Failed, &format!(r#"{{"message":"no","data":{data}}}"#));
+        assert_eq!(function(&record), pair("", "supervisor: job 1 (echo hi) failed: no\nhere\n"), "{data}");
+    }
+}
+
+#[test]
 fn a_message_of_ours_begins_on_its_own_line() {
     let mut hub = Hub::new(&output(), true, Surroundings::pipes());
     hub.record(&ok(r#"{"exit_code":0,"stdout":"","stderr":"open"}"#));

@@ -168,6 +168,7 @@ fn an_error_of_any_shape_becomes_one_with_a_message() {
         ("5", r#"{"message":"5"}"#),
         (r#"{"code":1}"#, r#"{"code":1,"message":"the worker gave no message"}"#),
         (r#"{"code":"E1","message":5}"#, r#"{"data":{"code":"E1","data":null},"message":"5"}"#),
+        (r#"{"code":null,"message":"m"}"#, r#"{"message":"m"}"#),
         (r#"{"code":7,"message":"m","data":[1]}"#, r#"{"code":7,"message":"m","data":[1]}"#),
     ] {
         let mut t = Script::running(|_| {}, &["a1"]);

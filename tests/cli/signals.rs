@@ -19,7 +19,9 @@ fn the_first_signal_stops_the_jobs_and_each_has_its_record() {
         let statuses = done.statuses();
         assert_eq!(statuses["ok"], 1);
         assert_eq!(statuses.values().sum::<usize>(), 5, "{statuses:?}");
-        assert_eq!(statuses["cancelled"] + statuses["skipped"], 4, "{statuses:?}");
+        // How many were begun before the signal came is left to chance.
+        let ended = ["cancelled", "skipped"].map(|status| statuses.get(status).copied().unwrap_or_default());
+        assert_eq!(ended.iter().sum::<usize>(), 4, "{statuses:?}");
     }
 }
 

@@ -10,7 +10,8 @@ from places import another_user
 from sandbox import stat_of
 
 
-@case("P07", "SIGKILL while workers and guards are stopped, or while commands hold open what their worker sees that end by",
+@case("P07", "SIGKILL while workers, guards, or a command that is just being started are stopped, or while commands hold open what their "
+      "worker sees that end by",
       "0 processes after 2 s")
 def killed_over_cut_nets(t):
     tasks = t.file("tasks.py", "import os, signal, time\ndef f(n):\n    os.kill(os.getppid(), signal.SIGSTOP)\n    time.sleep(1000)\n")
@@ -26,6 +27,38 @@ def killed_over_cut_nets(t):
     t.run("workers", t.spawn(), commands(["kill -STOP $PPID; sleep 1003"] * 2), script=kill_when_stopped, killed=True, code=-9)
     t.run("guards", t.spawn("--python", tasks + ":f"), b"[1]\n[2]\n", script=kill_when_stopped, killed=True, code=-9)
     t.run("held", t.spawn(), commands(["exec 9<>/proc/$PPID/fd/0; sleep 1003"] * 2), script=kill_when_held, killed=True, code=-9)
+
+    def kill_before_the_program(run):
+        run.until(lambda: stops_before_its_program(run), seconds=60)
+        run.signal(signal.SIGKILL)
+
+    t.run("begun", t.spawn("-q", workers=1), commands(["true"] * 200000), script=kill_before_the_program, timeout=90, killed=True, code=-9)
+
+
+def stops_before_its_program(run):
+    """Stops the group of the worker, in the hope of a command that is still a copy of the worker. Lets it go on when there is none."""
+    worker = next((pid for pid in run.alive() if b"\0worker\0" in proc(pid, "cmdline")), None)
+    if worker is None:
+        return False
+    os.killpg(worker, signal.SIGSTOP)
+    for child in proc(worker, "task/%d/children" % worker).split():
+        while (stat_of(int(child)) or "X")[0] not in "TZX":
+            pass
+        try:
+            if os.path.samefile("/proc/%d/exe" % int(child), "/proc/%d/exe" % worker):
+                return True
+        except OSError:
+            pass
+    os.killpg(worker, signal.SIGCONT)
+    return False
+
+
+def proc(pid, name):
+    try:
+        with open("/proc/%d/%s" % (pid, name), "rb") as file:
+            return file.read()
+    except OSError:
+        return b""
 
 
 @case("P08", "supervisor takes the place of a shell (`exec`) that has children: who writes its list, who reads its results, a service",

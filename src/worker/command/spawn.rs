@@ -9,6 +9,7 @@ use super::request::{ATTEMPT_PREFIX, Command, JOB_PREFIX, Request};
 use super::vfork::{Setting, Starter, Streams};
 use crate::worker::simple;
 use nix::errno::Errno;
+use nix::unistd::Pid;
 use std::ffi::{CStr, CString, OsStr};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
@@ -37,8 +38,8 @@ pub(super) enum SpawnError {
 }
 
 impl Spawner {
-    /// Prepares what all commands share.
-    pub(super) fn new() -> nix::Result<Spawner> {
+    /// Prepares what all commands share. Nothing is waited for any more once `parent` is ours no more.
+    pub(super) fn new(parent: Option<Pid>) -> nix::Result<Spawner> {
         let mut environment = Vec::new();
         for (name, value) in std::env::vars_os() {
             let entry = [&name.into_vec()[..], b"=", value.as_bytes()].concat();
@@ -52,7 +53,7 @@ impl Spawner {
             && variable(&environment, b"PWD=").is_some_and(is_working_directory)
             && is_dash();
         let path = path.unwrap_or(PATH_DEFAULT).to_vec();
-        Ok(Spawner { starter: Starter::new()?, lookup: Lookup::default(), environment, path, bypasses_shell })
+        Ok(Spawner { starter: Starter::new(parent)?, lookup: Lookup::default(), environment, path, bypasses_shell })
     }
 
     /// Starts the command and gives its process id, which is its process group's too.

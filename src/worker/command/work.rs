@@ -88,7 +88,7 @@ impl Worker {
             limits: Limits { max_output: options.max_output, beyond, null },
             watch: Watch::open(&signals)?,
             marks: options.marks.and_then(|(fd, place)| Marks::open(fd, place)),
-            spawner: Spawner::new()?,
+            spawner: Spawner::new(options.lifeline.then_some(parent))?,
             outbox: Outbox::open(),
             lines: Lines::default(),
             buffer: vec![0; BUFFER_BYTES].into(),

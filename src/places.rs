@@ -3,12 +3,16 @@
 
 use crate::config::{Config, Source};
 use crate::edge::fault_text;
+use crate::journal;
 use anyhow::{Context, bail};
 use nix::sys::stat::{FileStat, SFlag, fstat, stat};
 use nix::unistd::{AccessFlags, access};
 use std::fs::create_dir_all;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+/// How many symbolic links are followed from a name to a file that is not there yet, as many as the kernel follows.
+const LINKS_MAX: usize = 40;
 
 /// Refuses what would destroy the job list or mix two files into one, and a folder for outputs that takes none.
 ///
@@ -37,8 +41,18 @@ pub fn check(config: &Config) -> anyhow::Result<()> {
         }
     }
     if let (Some((_, journal)), Some((_, joblog))) = (journal, joblog) {
-        if journal == joblog || stat(journal).is_ok_and(|one| stat(joblog).is_ok_and(|other| is_same(&one, &other))) {
+        if is_one_place(journal, joblog) {
             bail!("--output and --joblog name the same file, {}; each needs one of its own", journal.display());
+        }
+    }
+    if let Some((_, journal)) = journal {
+        let marks = journal::beside(journal);
+        let list = match &config.input.source {
+            Source::File(path) => Some(("--job-file", path.as_path())),
+            Source::Stdin | Source::Arguments(_) => None,
+        };
+        if let Some((option, path)) = joblog.into_iter().chain(list).find(|(_, path)| is_one_place(&marks, path)) {
+            bail!("{option} {}: --output keeps there what is running; name another file", path.display());
         }
     }
     config.output.output_dir.as_deref().map_or(Ok(()), takes_files)
@@ -48,6 +62,28 @@ pub fn check(config: &Config) -> anyhow::Result<()> {
 fn is_same(one: &FileStat, other: &FileStat) -> bool {
     let is_regular = SFlag::from_bits_truncate(one.st_mode & SFlag::S_IFMT.bits()) == SFlag::S_IFREG;
     is_regular && (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino)
+}
+
+/// Whether two names lead to one file, or will once there is one.
+fn is_one_place(one: &Path, other: &Path) -> bool {
+    one == other
+        || match (stat(one), stat(other)) {
+            (Ok(one), Ok(other)) => is_same(&one, &other),
+            _ => target(one).is_some_and(|one| target(other) == Some(one)),
+        }
+}
+
+/// Where a file that is not there yet would be made.
+fn target(path: &Path) -> Option<PathBuf> {
+    let mut path = path.to_owned();
+    for _ in 0..LINKS_MAX {
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        path = match path.read_link() {
+            Ok(to) => parent.join(to),
+            Err(_) => return Some(parent.canonicalize().ok()?.join(path.file_name()?)),
+        };
+    }
+    None
 }
 
 fn takes_files(directory: &Path) -> anyhow::Result<()> {

@@ -78,7 +78,7 @@ const WALLS: &[Wall] = &[
     ),
     // Between the command line and the reactor: one invocation.
     shell("run", &["config", "dry_run", "edge", "exit", "places", "process", "reactor", "report"]),
-    shell("places", &["config", "edge"]),
+    shell("places", &["config", "edge", "journal"]),
     shell("lock", &["edge", "process", "status"]),
     shell("dry_run", &["config", "edge", "exit", "job", "journal", "pool", "protocol", "record", "report"]),
     // A program of its own: no run, no records.

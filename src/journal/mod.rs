@@ -21,4 +21,4 @@ pub fn understand(bytes: &[u8]) {
 
 pub use ledger::{Known, Ledger};
 pub use marks::Marks;
-pub use open::{Opened, open, peek};
+pub use open::{Opened, beside, open, peek};

@@ -68,7 +68,7 @@ pub fn open(journal: &Journal, workers: u32) -> Result<Opened, String> {
 }
 
 /// The file of marks of a journal.
-fn beside(path: &Path) -> PathBuf {
+pub fn beside(path: &Path) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(".running");
     name.into()

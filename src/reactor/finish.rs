@@ -84,23 +84,27 @@ impl Reactor {
             say(&format!("supervisor: results cannot be written: {why}\n"));
         }
         let unmet = self.feed.unmet() > 0;
-        // A list of nothing is rather a mistake than the wish to forget.
-        let cut_short = self.feed.is_cut_short() || self.pool.stats().accepted == 0;
-        if unmet && !cut_short {
+        // Of a list that was not read to its end nobody knows what it holds; one of nothing is rather a mistake.
+        if unmet && !self.feed.is_cut_short() && self.pool.stats().accepted > 0 {
             self.tell_unmet();
         }
         self.stderr.finish(STDERR_SPAN);
         if let Some(keeper) = self.hands.keeper.take() {
-            // What this run did not come to read is as unknown to the next one.
-            keeper.finish(unmet && cut_short);
+            // What this run did not meet is as unknown to the next one.
+            keeper.finish(unmet);
         }
         if lost { exit.max(ExitCode::OutputLost) } else { exit }
     }
 
-    /// Jobs of unknown outcome that the list did not hold are known to nobody after this run.
+    /// Jobs of unknown outcome that the list did not hold: a list that does will be told of them.
     fn tell_unmet(&mut self) {
-        let text = "jobs of unknown outcome, running when an earlier run ended, are not in this list";
-        let text = format!("supervisor: warning: {} {text}\n", self.feed.unmet());
+        let count = self.feed.unmet();
+        let jobs = if count == 1 { "1 job".into() } else { format!("{count} jobs") };
+        let marks = self.hands.keeper.as_ref().map(Keeper::marks_name).unwrap_or_default();
+        let text = format!(
+            "supervisor: warning: {jobs} of unknown outcome, running when an earlier run ended: not in this list, and not \
+             forgotten (remove {marks} to forget them)\n"
+        );
         self.stderr.push(edge::Piece::Bytes(text.into_bytes()));
     }
 

@@ -3,7 +3,7 @@
 
 use crate::edge::{self, Durable, Piece, Way, fault_text};
 use crate::ids::{JobId, WorkerId};
-use crate::journal::Marks;
+use crate::journal::{self, Marks};
 use crate::pool::Entrusted;
 use std::collections::VecDeque;
 use std::fs::File;
@@ -115,6 +115,11 @@ impl Keeper {
             }
         }
         if self.error().is_some() { u64::MAX } else { safe }
+    }
+
+    /// How the file of marks is called in messages.
+    pub(super) fn marks_name(&self) -> String {
+        journal::beside(self.name.as_ref()).display().to_string()
     }
 
     /// Bytes of rows that are not safe.

@@ -354,6 +354,12 @@ fn what_a_stopped_run_did_not_come_to_read_is_not_forgotten() {
     stopped.signal(libc::SIGINT);
     stopped.await_stderr("SIGINT");
     assert_eq!(stopped.finish().signal, Some(libc::SIGINT));
+    // Nor does a list that is read to its end without it.
+    let resumed = Run::text(["--output", "out.jsonl", "--resume"]).cwd(dir.path());
+    let without = resumed.stdin("echo a >> ran\n").run().expect_code(0);
+    let told = "1 job of unknown outcome, running when an earlier run ended: not in this list, and not forgotten \
+                (remove out.jsonl.running to forget";
+    assert!(without.stderr.contains(told), "{}", without.stderr);
     let done = run(&dir, &["--resume"], list, 1);
     assert!(done.stderr.contains("outcome unknown"), "{}", done.stderr);
     assert_eq!(std::fs::read_to_string(dir.path().join("ran")).unwrap(), "a\nb\nc\n");

@@ -1,6 +1,6 @@
 //! Where `--output` and `--joblog` may write: pipes, and no file that something else of the same run is written to.
 
-use crate::harness::TempDir;
+use crate::harness::{Run, TempDir};
 use crate::journal::rows;
 use crate::schema::assert_valid_record;
 
@@ -39,4 +39,25 @@ fn a_file_that_standard_output_or_error_goes_to_is_refused() {
             shell.args(["-c", &script, env!("CARGO_BIN_EXE_supervisor")]).current_dir(dir.path()).status().unwrap();
         assert_eq!(done.code(), Some(2), "{script}");
     }
+}
+
+#[test]
+fn two_files_of_a_run_are_never_one() {
+    let dir = TempDir::new("journal-one-place");
+    std::os::unix::fs::symlink("x", dir.path().join("link")).unwrap();
+    std::fs::create_dir(dir.path().join("sub")).unwrap();
+    for (args, told) in [
+        (["-o", "x", "--joblog", "./x"], "name the same file"),
+        (["-o", "x", "--joblog", "sub/../x"], "name the same file"),
+        (["-o", "x", "--joblog", "link"], "name the same file"),
+        (["-o", "x", "--joblog", "x.running"], "keeps there what is running"),
+        (["-o", "link", "-a", "link.running"], "keeps there what is running"),
+    ] {
+        let done = Run::text(args)
+            .args([":::", "true"].iter().take(if args[2] == "-a" { 0 } else { 2 }))
+            .cwd(dir.path())
+            .run();
+        assert!(done.expect_code(2).stderr.contains(told), "{args:?}");
+    }
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2, "nothing was made");
 }

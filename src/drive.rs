@@ -1,4 +1,4 @@
-//! The one loop body: facts go into the core, orders come out. The reactor and the simulator both run this, so that the
+//! The two halves of a turn: facts go into the core, orders come out. The reactor and the simulator both run these, so that the
 //! order of calls which is tested is the order that is shipped. It does no I/O and decides nothing.
 
 use crate::pool::{Action, Event, Pool};

@@ -2,6 +2,7 @@
 
 use super::poller::{Poller, Ready};
 use crate::config::{Input as InputConfig, Source};
+use crate::drive;
 use crate::edge::{Input, InputEvent, Standard, Wake, take_copy};
 use crate::ids::JobId;
 use crate::job::{End, Entry, Fingerprint, Job, Past, Reader, from_arguments};
@@ -27,6 +28,16 @@ enum State {
     Ended(Option<String>),
     /// The core was told of the end, or does not want the rest.
     Closed,
+}
+
+/// What reading on brought.
+enum Chunk {
+    /// So many bytes, which may have brought jobs; of the end none.
+    Bytes(usize),
+    /// Nothing follows. The fault that ended it, if one did.
+    Last(Option<String>),
+    /// Nothing that is there now.
+    NotYet,
 }
 
 /// The job list.
@@ -118,63 +129,66 @@ impl Feed {
     /// Hands in jobs as long as the core wants some and some are there. How many bytes of the list were taken for that.
     pub(super) fn pump(&mut self, pool: &mut Pool, now: Now) -> usize {
         self.starved = false;
-        let mut bytes = 0;
-        for _ in 0..JOBS_PER_TURN {
-            if matches!(self.state, State::Closed) || !pool.wants_job() || bytes >= BYTES_PER_TURN {
-                break;
-            }
+        let (mut events, mut bytes) = (0, 0);
+        drive::hand_in(pool, now, || {
+            events += 1;
+            if events > JOBS_PER_TURN { None } else { self.next(&mut bytes) }
+        });
+        bytes
+    }
+
+    /// What comes next, for as long as less than a turn's bytes were taken.
+    fn next(&mut self, bytes: &mut usize) -> Option<Event<'static>> {
+        while *bytes < BYTES_PER_TURN && !matches!(self.state, State::Closed) {
             match self.arguments.pop_front().or_else(|| self.reader.next()) {
-                Some(Entry::Job(job)) => {
-                    let event = self.arrival(job);
-                    pool.handle(now, event);
-                }
+                Some(Entry::Job(job)) => return Some(self.arrival(job)),
                 Some(Entry::Invalid(invalid)) => {
                     // Nobody knows which jobs it should have been.
                     self.cut_short = true;
-                    pool.handle(now, Event::JobInvalid(invalid));
+                    return Some(Event::JobInvalid(invalid));
                 }
-                None => match self.read_on(pool, now) {
-                    Some(more) => bytes += more,
-                    None => {
+                None => match self.read_on() {
+                    Chunk::Bytes(more) => *bytes += more,
+                    Chunk::Last(error) => return Some(Event::InputClosed { error }),
+                    Chunk::NotYet => {
                         self.starved = true;
                         break;
                     }
                 },
             }
         }
-        bytes
+        None
     }
 
-    /// Takes in the next chunk. How many bytes it has, if that may have brought jobs.
-    fn read_on(&mut self, pool: &mut Pool, now: Now) -> Option<usize> {
+    /// Takes in the next chunk.
+    fn read_on(&mut self) -> Chunk {
         match &mut self.state {
             State::Reading(input) => match input.try_next() {
                 InputEvent::Chunk(chunk) => {
                     let bytes = chunk.len();
                     self.reader.push(&chunk);
                     input.give_back(chunk);
-                    Some(bytes)
+                    Chunk::Bytes(bytes)
                 }
                 InputEvent::End => {
                     self.reader.finish(End::Complete);
                     self.state = State::Ended(None);
-                    Some(0)
+                    Chunk::Bytes(0)
                 }
                 InputEvent::Failed(why) => {
                     self.cut_short = true;
                     self.reader.finish(End::Torn);
                     self.state = State::Ended(Some(why));
-                    Some(0)
+                    Chunk::Bytes(0)
                 }
-                InputEvent::Nothing => None,
+                InputEvent::Nothing => Chunk::NotYet,
             },
             State::Ended(error) => {
                 let error = error.take();
                 self.state = State::Closed;
-                pool.handle(now, Event::InputClosed { error });
-                None
+                Chunk::Last(error)
             }
-            State::Closed => None,
+            State::Closed => Chunk::NotYet,
         }
     }
 

@@ -170,20 +170,28 @@ impl Output {
     /// for ever costs no more than that: the thread is left behind and ends with the process.
     pub fn finish(&mut self, deadline: Option<Duration>) -> io::Result<()> {
         self.close();
-        let queue = self.shared.lock();
-        let is_open = |_: &mut Queue| !self.shared.is_settled();
-        let changed = &self.shared.changed;
         match deadline {
-            None => drop(changed.wait_while(queue, is_open).unwrap_or_else(PoisonError::into_inner)),
-            Some(limit) => {
-                drop(changed.wait_timeout_while(queue, limit, is_open).unwrap_or_else(PoisonError::into_inner));
+            None => {
+                let is_open = |_: &mut Queue| !self.shared.is_settled();
+                let queue = self.shared.lock();
+                drop(self.shared.changed.wait_while(queue, is_open).unwrap_or_else(PoisonError::into_inner));
             }
+            Some(limit) => self.await_written(limit),
         }
         match self.error() {
             Some(error) => Err(error),
             None if self.is_settled() => Ok(()),
             None => Err(io::Error::from(io::ErrorKind::TimedOut)),
         }
+    }
+
+    /// Waits until everything pushed so far is written, at most for `limit`; more may be pushed afterwards.
+    pub fn await_written(&self, limit: Duration) {
+        let mut queue = self.shared.lock();
+        queue.is_awaited = true;
+        let is_open = |_: &mut Queue| !self.shared.is_settled();
+        let waited = self.shared.changed.wait_timeout_while(queue, limit, is_open);
+        waited.unwrap_or_else(PoisonError::into_inner).0.is_awaited = false;
     }
 
     /// Bytes that wait to be written.
@@ -237,6 +245,8 @@ struct Queue {
     spares: Vec<Vec<u8>>,
     is_closed: bool,
     is_writer_waiting: bool,
+    /// Somebody waits until all is written, though it is not closed.
+    is_awaited: bool,
 }
 
 impl Shared {
@@ -272,8 +282,16 @@ impl Shared {
         if before >= LOW_WATER_BYTES && after < LOW_WATER_BYTES {
             self.wake.ring();
         }
-        if after == 0 && self.lock().is_closed {
+        if after > 0 {
+            return;
+        }
+        let queue = self.lock();
+        let (is_closed, is_awaited) = (queue.is_closed, queue.is_awaited);
+        drop(queue);
+        if is_closed || is_awaited {
             self.changed.notify_all();
+        }
+        if is_closed {
             self.wake.ring();
         }
     }

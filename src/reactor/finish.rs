@@ -5,6 +5,7 @@ use super::Reactor;
 use super::joblog::JobLog;
 use super::keeper::Keeper;
 use super::poller::Ready;
+use super::signals;
 use crate::edge::{self, fault_text};
 use crate::exit::ExitCode;
 use crate::pool::Event;
@@ -12,7 +13,9 @@ use crate::process;
 use crate::report::Ending;
 use crate::report::stderr::say;
 use crate::time::{Now, Time};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGTSTP, SIGUSR1};
+use std::os::fd::AsFd;
 use std::time::Duration;
 
 /// How long messages may take to be written when nobody reads standard error.
@@ -20,6 +23,9 @@ const STDERR_SPAN: Duration = Duration::from_secs(1);
 
 /// How long results may take to be written once a signal has asked for the end.
 const RESULTS_SPAN: Duration = Duration::from_secs(1);
+
+/// How long the terminal may take for what is still to be shown before we stop (Ctrl-Z).
+const SCREEN_SPAN: Duration = Duration::from_millis(500);
 
 impl Reactor {
     /// Hands over what the turn has brought: rows first, and what is shown of them behind them.
@@ -34,6 +40,26 @@ impl Reactor {
             lines.take(|lines| output.push(lines));
         }
         self.hands.hub.flush(&mut self.stdout, &mut self.stderr);
+    }
+
+    /// Waits until what was to be shown is on the terminal, before this process and its threads stop.
+    pub(super) fn await_screen(&mut self) {
+        let until = self.clock.now().time.after(SCREEN_SPAN);
+        if !self.hands.hub.is_one_terminal() {
+            return self.stderr.await_written(SCREEN_SPAN);
+        }
+        while let Some(keeper) = &mut self.hands.keeper {
+            self.stdout.open_to(keeper.settle());
+            let left = until.since(self.clock.now().time);
+            if !self.stdout.is_holding() || left.is_zero() {
+                break;
+            }
+            // What else the bell may have told of is looked at in each turn anyway.
+            let mut polled = [PollFd::new(self.wake.as_fd(), PollFlags::POLLIN)];
+            let _ = poll(&mut polled, PollTimeout::try_from(left).unwrap_or(PollTimeout::ZERO));
+            self.wake.clear();
+        }
+        self.stdout.output.await_written(until.since(self.clock.now().time));
     }
 
     /// Why results cannot be written any more, if so.
@@ -125,10 +151,10 @@ impl Reactor {
                     Ready::Edge => self.wake.clear(),
                     Ready::Signal => {
                         for signal in self.signals.take() {
-                            if matches!(signal, SIGINT | SIGTERM | SIGHUP) {
-                                self.stops += 1;
-                                until.get_or_insert(now.after(RESULTS_SPAN));
-                            }
+                            self.signal_came_late(signal);
+                        }
+                        if self.stops > 0 {
+                            until.get_or_insert(now.after(RESULTS_SPAN));
                         }
                     }
                     // The list is not watched any more; what else there was belongs to workers that are gone.
@@ -142,6 +168,24 @@ impl Reactor {
             }
         }
         self.lost_output().is_none()
+    }
+
+    /// A signal while results wait for their reader: nothing else is left that it could concern.
+    fn signal_came_late(&mut self, signal: i32) {
+        match signal {
+            SIGINT | SIGTERM | SIGHUP => self.stops += 1,
+            SIGTSTP => {
+                let since = self.clock.now().time;
+                signals::stop_self();
+                self.clock.skip_since(since);
+            }
+            SIGUSR1 => {
+                let bytes = self.stdout.backlog();
+                let text = format!("supervisor: every job has ended; {bytes} bytes of results wait to be read\n");
+                self.stderr.push(edge::Piece::Bytes(text.into_bytes()));
+            }
+            _ => {}
+        }
     }
 
     /// Whether there is nothing left to wait for: the journal first, since standard output waits for it.

@@ -190,6 +190,11 @@ impl Gate {
         }
     }
 
+    /// Whether something waits for the journal.
+    pub(super) fn is_holding(&self) -> bool {
+        !self.held.is_empty()
+    }
+
     /// Bytes that wait.
     pub(super) fn backlog(&self) -> usize {
         self.output.backlog().saturating_add(self.held_bytes)

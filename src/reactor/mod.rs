@@ -335,6 +335,7 @@ impl Reactor {
         self.hands.hub.hide_progress();
         self.flush();
         self.hands.signal_all(SIGTSTP);
+        self.await_screen();
         signals::stop_self();
         self.clock.skip_since(now.time);
         self.hands.signal_all(SIGCONT);

@@ -138,6 +138,11 @@ impl Hub {
         self.streams.set_bar(b"");
     }
 
+    /// Whether the progress line and messages go through standard output, since both streams are one terminal.
+    pub fn is_one_terminal(&self) -> bool {
+        self.streams.is_one_terminal()
+    }
+
     /// Tells what is running (SIGUSR1).
     pub fn running(&mut self, stats: &Stats, jobs: &[Running]) {
         running::push(stats, jobs, self.streams.message());

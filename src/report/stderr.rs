@@ -81,6 +81,11 @@ impl Stderr {
         self.output.is_settled()
     }
 
+    /// Waits until all that was pushed so far is written, at most for `limit`.
+    pub fn await_written(&self, limit: Duration) {
+        self.output.await_written(limit);
+    }
+
     /// Waits until all is written, at most for `deadline`.
     pub fn finish(&mut self, deadline: Duration) {
         self.tell_dropped();

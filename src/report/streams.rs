@@ -66,6 +66,11 @@ impl Streams {
         self.is_bar_drawn = true;
     }
 
+    /// Whether all that is seen goes through standard output.
+    pub(super) fn is_one_terminal(&self) -> bool {
+        self.is_one_terminal
+    }
+
     /// Whether there is something for standard output.
     pub(super) fn has_stdout(&self) -> bool {
         !self.stdout.is_empty()

@@ -1,17 +1,17 @@
 //! Runs the binary as a user would, with a deadline on everything: a hang is a failure, not a wait.
 
+use crate::captured::Captured;
 use crate::schema::assert_valid_record;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 /// No run of a test may take longer.
-const DEADLINE: Duration = Duration::from_secs(60);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
 /// A command line of `supervisor` to be run.
 pub(crate) struct Run {
@@ -89,14 +89,26 @@ impl Run {
 
     /// Starts it with a standard output that is read by the test itself, or not at all.
     pub(crate) fn start_piped(mut self) -> Piped {
-        self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = self.command.spawn().expect("the binary starts");
         let mut stdin = child.stdin.take().expect("piped");
         let bytes = self.stdin.unwrap_or_default();
         spawn_thread(move || {
             let _ = stdin.write_all(&bytes);
         });
-        Piped { stdout: child.stdout.take(), child }
+        let stderr = Captured::of(child.stderr.take().expect("piped"));
+        Piped { stdout: child.stdout.take(), stderr, child }
+    }
+
+    /// Starts it on a terminal of its own, which is both its standard output and its standard error.
+    pub(crate) fn start_on_terminal(mut self) -> Started {
+        let terminal = nix::pty::openpty(None, None).expect("a terminal");
+        let slave = || Stdio::from(terminal.slave.try_clone().expect("a descriptor"));
+        self.command.env("TERM", "xterm").stdin(Stdio::piped()).stdout(slave()).stderr(slave());
+        let mut child = self.command.spawn().expect("the binary starts");
+        let stdout = Captured::of(std::fs::File::from(terminal.master));
+        let stderr = Captured::of(std::io::empty());
+        Started { stdin: child.stdin.take(), child, stdout, stderr, began: now() }
     }
 
     /// Runs it to its end; standard input is empty when none was given.
@@ -147,6 +159,12 @@ impl Started {
         self.stdout.wait_for(|bytes| bytes.iter().filter(|&&byte| byte == b'\n').count() >= count);
     }
 
+    /// Waits until what standard output holds so far is like this.
+    #[track_caller]
+    pub(crate) fn await_stdout(&self, holds: impl Fn(&[u8]) -> bool) {
+        self.stdout.wait_for(holds);
+    }
+
     /// The records that standard output holds so far, whole lines all of them.
     pub(crate) fn records_so_far(&self) -> Vec<Value> {
         self.stdout.text().lines().map(|line| serde_json::from_str(line).expect("a record")).collect()
@@ -175,14 +193,6 @@ impl Started {
         })
     }
 
-    /// Waits until a process is in this state (`T`: stopped).
-    pub(crate) fn await_state(&self, pid: i32, state: char) {
-        await_condition("the process changes its state", || {
-            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-            stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with(state))
-        });
-    }
-
     /// Waits for its end.
     pub(crate) fn finish(mut self) -> Done {
         self.stdin = None;
@@ -202,13 +212,27 @@ impl Started {
 pub(crate) struct Piped {
     child: Child,
     pub(crate) stdout: Option<std::process::ChildStdout>,
+    stderr: Captured,
 }
 
 impl Piped {
     pub(crate) fn signal(&self, signal: i32) {
         let signal = nix::sys::signal::Signal::try_from(signal).expect("a signal");
-        let pid = nix::unistd::Pid::from_raw(i32::try_from(self.child.id()).expect("a pid"));
-        nix::sys::signal::kill(pid, signal).expect("it is there");
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(self.pid()), signal).expect("it is there");
+    }
+
+    pub(crate) fn pid(&self) -> i32 {
+        i32::try_from(self.child.id()).expect("a pid")
+    }
+
+    /// Waits until standard error holds this text.
+    pub(crate) fn await_stderr(&self, text: &str) {
+        self.stderr.wait_for(|bytes| String::from_utf8_lossy(bytes).contains(text));
+    }
+
+    /// Waits until its workers have ended: nothing is left but the results.
+    pub(crate) fn await_workers_end(&self) {
+        await_condition("the workers have ended", || children(self.pid()).is_empty());
     }
 
     /// Waits until the pipe is full: whoever writes to it has to wait for a reader.
@@ -326,55 +350,6 @@ impl Drop for TempDir {
     }
 }
 
-/// Everything that is read from a pipe, as it comes.
-struct Captured(Arc<(Mutex<State>, Condvar)>);
-
-#[derive(Default)]
-struct State {
-    bytes: Vec<u8>,
-    ended: bool,
-}
-
-impl Captured {
-    fn of(mut pipe: impl Read + Send + 'static) -> Self {
-        let shared = Arc::new((Mutex::new(State::default()), Condvar::new()));
-        let writer = Arc::clone(&shared);
-        spawn_thread(move || {
-            let mut buffer = vec![0; 1 << 16];
-            loop {
-                let count = pipe.read(&mut buffer).unwrap_or(0);
-                let mut state = writer.0.lock().unwrap();
-                state.bytes.extend_from_slice(&buffer[..count]);
-                state.ended = count == 0;
-                writer.1.notify_all();
-                if count == 0 {
-                    return;
-                }
-            }
-        });
-        Captured(shared)
-    }
-
-    #[track_caller]
-    fn wait_for(&self, condition: impl Fn(&[u8]) -> bool) {
-        let state = self.0.0.lock().unwrap();
-        let waits = |state: &mut State| !condition(&state.bytes) && !state.ended;
-        let (state, _) = self.0.1.wait_timeout_while(state, DEADLINE, waits).unwrap();
-        assert!(condition(&state.bytes), "it did not come: {}", String::from_utf8_lossy(&state.bytes));
-    }
-
-    fn all(&self) -> Vec<u8> {
-        let state = self.0.0.lock().unwrap();
-        let (mut state, _) = self.0.1.wait_timeout_while(state, DEADLINE, |state| !state.ended).unwrap();
-        assert!(state.ended, "somebody still holds the pipe");
-        std::mem::take(&mut state.bytes)
-    }
-
-    fn text(&self) -> String {
-        String::from_utf8_lossy(&self.0.0.lock().unwrap().bytes).into_owned()
-    }
-}
-
 /// Waits for a child with a deadline; none when it passes.
 fn wait(child: &mut Child, until: Instant) -> Option<std::process::ExitStatus> {
     use std::os::fd::{FromRawFd, OwnedFd};
@@ -396,13 +371,22 @@ pub(crate) fn now() -> Instant {
 }
 
 #[expect(clippy::disallowed_methods, reason = "pipes of a child are read beside the test")]
-fn spawn_thread(work: impl FnOnce() + Send + 'static) {
+pub(crate) fn spawn_thread(work: impl FnOnce() + Send + 'static) {
     std::thread::spawn(work);
 }
 
 fn children(pid: i32) -> Vec<i32> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
     text.split_whitespace().filter_map(|word| word.parse().ok()).collect()
+}
+
+/// Waits until a process is in this state (`T`: stopped).
+#[track_caller]
+pub(crate) fn await_state(pid: i32, state: char) {
+    await_condition("the process changes its state", || {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with(state))
+    });
 }
 
 /// Waits until no process has this in its command line (arguments end with NUL there); two seconds is what is promised.

@@ -1,5 +1,6 @@
 //! Black-box tests of the binary, one file a theme.
 
+mod captured;
 mod harness;
 #[path = "../support/schema.rs"]
 mod schema;

@@ -1,6 +1,7 @@
 //! Signals to the program: it stops cleanly, accounts for every job, and ends by the signal itself.
 
-use crate::harness::{Run, Started, TempDir, counts};
+use crate::harness::{Run, Started, TempDir, await_state, counts};
+use std::io::Read;
 
 fn busy() -> Started {
     let mut run = Run::json(["-w", "2", "--grace", "2s"]).start();
@@ -70,26 +71,61 @@ fn a_hang_up_that_was_ignored_stays_ignored() {
     assert_eq!(run.finish().expect_code(0).statuses(), counts([("ok", 2)]));
 }
 
+/// In a group of its own, whose parent is in another one of the same session, as in a shell: the kernel stops nobody by
+/// SIGTSTP whom nobody could continue.
+fn own_group(command: &mut std::process::Command) {
+    std::os::unix::process::CommandExt::process_group(command, 0);
+}
+
 #[test]
 fn ctrl_z_stops_the_jobs_and_their_clocks() {
-    // In a group of its own, whose parent is in another one of the same session, as in a shell: the kernel stops nobody by
-    // this signal whom nobody could continue.
-    let own_group = |command: &mut std::process::Command| {
-        std::os::unix::process::CommandExt::process_group(command, 0);
-    };
     let mut run = Run::json(["-w", "1", "--timeout", "1500ms"]).with(own_group).start();
     run.feed("echo $$; sleep 1; echo end\necho next\n");
     // Only a job that is running can be stopped: its shell is a child of the worker, which is a child of ours.
     let job = run.await_grandchild();
     run.signal(libc::SIGTSTP);
-    run.await_state(run.pid(), 'T');
-    run.await_state(job, 'T');
+    await_state(run.pid(), 'T');
+    await_state(job, 'T');
     // Longer than the timeout; it is the pause that is under test.
     crate::harness::pause(std::time::Duration::from_secs(2));
     run.signal(libc::SIGCONT);
     run.close();
     let done = run.finish().expect_code(0);
     assert_eq!(done.statuses(), counts([("ok", 2)]));
+}
+
+#[test]
+fn ctrl_z_stops_it_while_results_wait_for_their_reader() {
+    let mut run = Run::text(["-w", "1"]).with(own_group).stdin("seq 100000\n").start_piped();
+    run.await_blocked();
+    run.await_workers_end();
+    run.signal(libc::SIGUSR1);
+    run.await_stderr("supervisor: every job has ended; ");
+    run.signal(libc::SIGTSTP);
+    await_state(run.pid(), 'T');
+    run.signal(libc::SIGCONT);
+    let mut text = String::new();
+    run.stdout.take().unwrap().read_to_string(&mut text).unwrap();
+    assert_eq!(text.lines().count(), 100_000);
+    assert_eq!(run.wait(), Some(0));
+}
+
+#[test]
+fn the_progress_line_is_wiped_before_ctrl_z_stops_it() {
+    const WIPE: &[u8] = b"\r\x1b[2K";
+    let folder = TempDir::new("suspended");
+    let journal = folder.path().join("records");
+    for args in [&["-w", "1"][..], &["-w", "1", "-o", journal.to_str().unwrap()]] {
+        let mut run = Run::text(args).with(own_group).start_on_terminal();
+        run.feed("echo one\nsleep 1000\n");
+        run.await_stdout(|shown| shown.ends_with(b"/s") || shown.ends_with(b"/min"));
+        run.signal(libc::SIGTSTP);
+        await_state(run.pid(), 'T');
+        run.await_stdout(|shown| shown.ends_with(WIPE));
+        run.signal(libc::SIGCONT);
+        run.signal(libc::SIGTERM);
+        run.finish();
+    }
 }
 
 #[test]

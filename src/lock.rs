@@ -3,7 +3,7 @@
 //!
 //! The command inherits the connection: when this process is killed, the lock stays with the command until that ends too.
 
-use crate::edge::pass_on_closed;
+use crate::edge::{fault_text, pass_on_closed};
 use crate::process::{SpawnError, foreground};
 use crate::status::ExitStatus;
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
@@ -61,7 +61,7 @@ pub struct Fault {
 pub fn run(order: &Order) -> Result<ExitStatus, Fault> {
     let mut connection = connect()?;
     let refused = |message: String| Fault { code: REFUSED, message };
-    let lost = |error: io::Error| refused(format!("the supervisor of the run cannot be asked: {error}"));
+    let lost = |error: io::Error| refused(format!("the supervisor of the run cannot be asked: {}", fault_text(&error)));
     let me = std::process::id();
     let mut params = json!({"name": order.name, "party": me});
     if let Some(timeout) = order.timeout {
@@ -101,7 +101,7 @@ fn connect() -> Result<UnixStream, Fault> {
     let stream = SocketAddr::from_abstract_name(name).and_then(|name| UnixStream::connect_addr(&name));
     let gone = |error: io::Error| Fault {
         code: REFUSED,
-        message: format!("the supervisor of the run cannot be reached ({SOCKET}={address}): {error}"),
+        message: format!("the supervisor of the run cannot be reached ({SOCKET}={address}): {}", fault_text(&error)),
     };
     let stream = stream.map_err(gone)?;
     // The name may be somebody else's once the run is over.

@@ -47,8 +47,12 @@ const WALLS: &[Wall] = &[
     // The one word that a failed start has in common with the core: whether another try may help.
     shell("process", &["status", "pool::SpawnFault"]),
     // `pool::Entrusted` is plain data.
-    shell("journal", &["config", "edge", "ids", "job", "record", "pool::Entrusted"]),
-    shell("worker", &["json", "status", "protocol", "process", "edge::Lookout"]),
+    shell("journal", &["config", "edge", "ids", "job", "record", "pool::Entrusted", "process::is_zombie"]),
+    // Of the edges what has nothing to do with threads.
+    shell(
+        "worker",
+        &["json", "status", "protocol", "process", "edge::Lookout", "edge::enlarge_pipe", "edge::fault_text"],
+    ),
     // Plain data of a run, and the threads that write; no decisions.
     shell(
         "report",

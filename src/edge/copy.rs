@@ -1,8 +1,9 @@
 //! Files to the output without passing through memory of ours: splice(2) into pipes, copy_file_range(2) into
 //! files, sendfile(2) into devices, read and write where none of them goes. Owns the choice between them.
 
+use super::pipe::enlarge_pipe;
 use super::writer::Writer;
-use nix::fcntl::{FcntlArg, SpliceFFlags, copy_file_range, fcntl, splice};
+use nix::fcntl::{SpliceFFlags, copy_file_range, splice};
 use nix::sys::sendfile::sendfile;
 use std::fs::File;
 use std::io;
@@ -58,7 +59,7 @@ pub(super) fn lines(writer: &mut Writer, file: &File, length: u64, prefix: &[u8]
 fn move_by_kernel(writer: &Writer, file: &File, length: u64) -> io::Result<u64> {
     let mut offset = 0;
     if length > STEP_BYTES && writer.target() == Target::Pipe {
-        enlarge(writer.output());
+        enlarge_pipe(writer.output());
     }
     while (offset as u64) < length {
         let step = (length - offset as u64).min(STEP_BYTES) as usize;
@@ -76,15 +77,6 @@ fn move_by_kernel(writer: &Writer, file: &File, length: u64) -> io::Result<u64> 
         }
     }
     Ok(offset as u64)
-}
-
-/// Gives a pipe more room, for fewer turns between us and the reader: half the time. One that has as much is left alone.
-fn enlarge(pipe: &File) {
-    let wanted = STEP_BYTES as i32;
-    if fcntl(pipe, FcntlArg::F_GETPIPE_SZ).is_ok_and(|room| room < wanted) {
-        // Refused to users who have many pipes; then it stays as it is.
-        let _ = fcntl(pipe, FcntlArg::F_SETPIPE_SZ(wanted));
-    }
 }
 
 fn send(output: &File, file: &File, offset: &mut i64, step: usize) -> nix::Result<usize> {

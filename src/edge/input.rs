@@ -154,11 +154,6 @@ impl Input {
             Way::Ended { .. } => {}
         }
     }
-
-    /// The descriptor to poll: that of the bell given at the start.
-    pub fn wake_fd(&self) -> BorrowedFd<'_> {
-        self.wake.as_fd()
-    }
 }
 
 impl Way {

@@ -23,6 +23,6 @@ pub mod units;
 pub use arguments::from_arguments;
 pub use fingerprint::Fingerprint;
 pub use label::LABEL_BYTES_MAX;
-pub use model::{Argument, Call, Command, FunctionCall, Invalid, Job, JobOptions, Past, UserId};
+pub use model::{Argument, Call, Command, FunctionCall, Invalid, Job, JobOptions, Past, UserId, id_text};
 pub use reader::{EXCERPT_BYTES_MAX, End, Entry, LINE_BYTES_MAX_DEFAULT, Reader};
 pub use template::{Template, TemplateError};

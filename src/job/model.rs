@@ -29,12 +29,14 @@ impl UserId {
     pub fn as_text(&self) -> Cow<'_, str> {
         match self {
             UserId::Number(number) => Cow::Owned(number.to_string()),
-            UserId::Json(json) => match serde_json::from_str::<String>(json) {
-                Ok(text) => Cow::Owned(text),
-                Err(_) => Cow::Borrowed(json),
-            },
+            UserId::Json(json) => id_text(json),
         }
     }
+}
+
+/// An id's JSON text as a person would write it: a string without its quotes.
+pub fn id_text(json: &str) -> Cow<'_, str> {
+    serde_json::from_str::<String>(json).map_or(Cow::Borrowed(json), Cow::Owned)
 }
 
 impl fmt::Display for UserId {

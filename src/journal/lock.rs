@@ -2,6 +2,7 @@
 //! when the last of them has gone, so that nothing is run again while its former self still lives.
 
 use super::marks;
+use crate::process::is_zombie;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::poll::{PollTimeout, poll};
@@ -62,15 +63,9 @@ pub(super) fn keep(file: &File) -> bool {
 }
 
 fn is_alive(pid: i32) -> bool {
-    // Nothing is sent. Whoever may not be signalled is alive.
-    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), None) != Err(Errno::ESRCH) && !is_zombie(pid)
-}
-
-/// Whether it has ended and only its parent has not asked for it. Its state follows its name, which may hold anything.
-fn is_zombie(pid: i32) -> bool {
-    let text = std::fs::read(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let end = memchr::memrchr(b')', &text).unwrap_or(0);
-    matches!(text.get(end + 2), Some(b'Z' | b'X'))
+    // Nothing is sent. Whoever may not be signalled is alive; one that only its parent has not asked for is not.
+    let is_there = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), None) != Err(Errno::ESRCH);
+    is_there && !u32::try_from(pid).is_ok_and(is_zombie)
 }
 
 fn lock(file: &File) -> io::Result<bool> {

@@ -35,9 +35,10 @@ pub struct Json(Text);
 
 #[derive(Clone)]
 enum Text {
-    Short(CompactString),
-    /// On one line.
-    Large(Box<Part>),
+    /// In memory of its own, of any length.
+    Own(CompactString),
+    /// A part of a large text, on one line.
+    Shared(Box<Part>),
 }
 
 impl Json {
@@ -48,35 +49,35 @@ impl Json {
     /// Says where the text is no JSON.
     pub fn parse(text: &str) -> Result<Self, serde_json::Error> {
         let value: &RawValue = serde_json::from_str(text)?;
-        Ok(Json(Text::Short(value.get().into())))
+        Ok(Json(Text::Own(value.get().into())))
     }
 
     /// Takes a text that somebody has looked through already.
     pub(crate) fn known<'a>(text: impl Into<Cow<'a, str>>) -> Self {
         let text = text.into();
         debug_assert!(serde_json::from_str::<&RawValue>(&text).is_ok(), "no JSON: {text}");
-        Json(Text::Short(text.into()))
+        Json(Text::Own(text.into()))
     }
 
     /// The same with a part of a large text, which stays in its memory and has no line ends.
     pub(crate) fn known_part(part: Part) -> Self {
         debug_assert!(memchr::memchr2(b'\n', b'\r', part.as_bytes()).is_none(), "a value on one line");
-        Json(Text::Large(Box::new(part)))
+        Json(Text::Shared(Box::new(part)))
     }
 
     /// The text, without blanks around it.
     pub fn get(&self) -> &str {
         match &self.0 {
-            Text::Short(text) => text,
-            Text::Large(part) => part,
+            Text::Own(text) => text,
+            Text::Shared(part) => part,
         }
     }
 
     /// The text on one line, in the memory it is in.
     pub(crate) fn into_part(self) -> Part {
         match self.0 {
-            Text::Large(part) => *part,
-            Text::Short(text) => {
+            Text::Shared(part) => *part,
+            Text::Own(text) => {
                 let text = one_line(text.into_string()).into_owned();
                 let at = 0..text.len();
                 Part::of(text, at)
@@ -103,7 +104,7 @@ impl Deref for Json {
 
 impl From<&serde_json::Value> for Json {
     fn from(value: &serde_json::Value) -> Self {
-        Json(Text::Short(value.to_string().into()))
+        Json(Text::Own(value.to_string().into()))
     }
 }
 

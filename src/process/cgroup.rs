@@ -211,7 +211,8 @@ impl Run {
         if needed && controller == Controller::Missing {
             return None;
         }
-        let directory = home.join(format!("supervisor-{}-{:016x}", std::process::id(), random()));
+        let directory =
+            home.join(format!("supervisor-{}-{:016x}", std::process::id(), u64::from_ne_bytes(sys::random())));
         fs::create_dir(&directory).ok()?;
         let mut run = Run { home, directory, memory_max: None, switched: false, moved: None };
         if run.switch_on(controller).is_ok() {
@@ -319,14 +320,6 @@ fn read(directory: &Path, file: &str) -> String {
 
 fn put(directory: &Path, file: &str, text: &str) -> io::Result<()> {
     OpenOptions::new().write(true).open(directory.join(file))?.write_all(text.as_bytes())
-}
-
-/// So that nobody can be in our way by taking the name first. Where the system gives none, the process id must do.
-fn random() -> u64 {
-    let mut bytes = [0_u8; 8];
-    // SAFETY: the kernel fills in at most as many bytes as there are.
-    unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), libc::GRND_NONBLOCK) };
-    u64::from_ne_bytes(bytes)
 }
 
 #[cfg(test)]

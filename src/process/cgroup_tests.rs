@@ -35,7 +35,11 @@ struct Fake(PathBuf);
 
 impl Fake {
     fn new(name: &str, files: &[(&str, &str)]) -> Fake {
-        let path = std::env::temp_dir().join(format!("supervisor-{name}-{}-{:x}", std::process::id(), random()));
+        let path = std::env::temp_dir().join(format!(
+            "supervisor-{name}-{}-{:x}",
+            std::process::id(),
+            u64::from_ne_bytes(sys::random())
+        ));
         fs::create_dir(&path).unwrap();
         files.iter().for_each(|(file, text)| fs::write(path.join(file), text).unwrap());
         Fake(path)

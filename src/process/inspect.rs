@@ -127,7 +127,7 @@ pub(super) fn parent_of(pid: u32) -> u32 {
 }
 
 /// Whether a process has ended and only waits to be reaped.
-pub(super) fn is_zombie(pid: u32) -> bool {
+pub fn is_zombie(pid: u32) -> bool {
     matches!(stat(pid).0, b'Z' | b'X')
 }
 

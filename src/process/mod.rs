@@ -37,7 +37,10 @@ pub use contain::{
     become_subreaper, close_inherited, leave_session, parent_death_signal, shares_session, sweep, wake_when_orphaned,
 };
 pub use handle::{Process, ProcessError};
-pub use inspect::{available_memory, children_of, descendants, is_stopped, kernel_kills, name_of, tree_memory};
+pub use inspect::{
+    available_memory, children_of, descendants, is_stopped, is_zombie, kernel_kills, name_of, tree_memory,
+};
 pub use reap::{Death, Reaper, Rusage};
 pub use signal::{Live, freeze_tree, kill_tree, terminate_tree, thaw_tree};
 pub use spawn::{SpawnError, SpawnSpec, Spawned, resolve, spawn};
+pub use sys::random;

@@ -22,6 +22,19 @@ fn check(result: libc::c_long) -> io::Result<libc::c_long> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }
 
+/// Bytes that nobody can know beforehand, for names and marks. Zeroes where the system has none to give, at once: who must
+/// not meet another of the kind looks whether it is there.
+pub fn random<const COUNT: usize>() -> [u8; COUNT] {
+    let mut bytes = [0; COUNT];
+    loop {
+        // SAFETY: the kernel writes at most as many bytes as the buffer has.
+        let got = unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), COUNT, libc::GRND_NONBLOCK) };
+        if got >= 0 || io::Error::last_os_error().kind() != io::ErrorKind::Interrupted {
+            return bytes;
+        }
+    }
+}
+
 /// Sends a signal to one process by number.
 pub(super) fn kill(pid: u32, signal: i32) -> io::Result<()> {
     let pid = pid_t(pid)?;

@@ -80,11 +80,6 @@ impl LineDecoder {
         line.truncate(without_carriage_return(&line).len());
         Some(line)
     }
-
-    /// The beginning of a line whose end never came; empty when the stream ended at a line's end.
-    pub fn unfinished(&self) -> &[u8] {
-        if self.spent { &[] } else { &self.tail }
-    }
 }
 
 fn without_carriage_return(line: &[u8]) -> &[u8] {
@@ -113,7 +108,7 @@ mod tests {
                 }
             }
         }
-        (found, decoder.unfinished().to_vec())
+        (found, decoder.tail)
     }
 
     #[test]
@@ -146,7 +141,7 @@ mod tests {
         assert_eq!(decoder.next(&mut input), Some(Ok(&b"two"[..])));
         assert_eq!(decoder.take_line(), Some(b"two".to_vec()));
         assert!(decoder.next(&mut input).is_none());
-        assert_eq!(decoder.unfinished(), b"three");
+        assert_eq!(decoder.tail, b"three");
     }
 
     #[test]

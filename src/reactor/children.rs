@@ -3,6 +3,7 @@
 use super::outbox::{Outbox, Piece};
 use super::poller::{Poller, Ready};
 use super::shelf::Shelf;
+use crate::edge::enlarge_pipe;
 use crate::ids::{Generation, WorkerId};
 use crate::part::LARGE_BYTES;
 use crate::pool::Event;
@@ -10,7 +11,6 @@ use crate::process::cgroup::Group;
 use crate::process::{Live, Spawned};
 use crate::protocol::ShelfPlace;
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, fcntl};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 
@@ -103,7 +103,7 @@ impl Child {
             self.withheld += piece.len();
         } else if let Some(stdin) = &self.stdin {
             if piece.len() >= LARGE_BYTES {
-                enlarge(stdin);
+                enlarge_pipe(stdin);
             }
             self.outbox.push(piece);
             self.flush(poller);
@@ -214,7 +214,7 @@ impl Child {
                 Ok(count) if stream == Stream::Stdout => {
                     self.full_reads = if count == buffer.len() { self.full_reads + 1 } else { 0 };
                     if self.full_reads * buffer.len() == LARGE_BYTES {
-                        enlarge(fd);
+                        enlarge_pipe(fd);
                     }
                     Got::Bytes(count, self.without_seen(&mut buffer[..count]))
                 }
@@ -229,13 +229,6 @@ impl Child {
             };
         }
     }
-}
-
-/// Lets more go through a pipe at a time, where it turns out to be much. Refused to users who have many large pipes; then it
-/// stays as it is.
-fn enlarge(pipe: &OwnedFd) {
-    const PIPE_BYTES: i32 = 1 << 20;
-    let _ = fcntl(pipe, FcntlArg::F_SETPIPE_SZ(PIPE_BYTES));
 }
 
 /// Bytes in a pipe that nobody has read. They can be counted from the writing end, also when all readers are gone.

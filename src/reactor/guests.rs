@@ -3,7 +3,7 @@
 
 use super::children::Got;
 use super::poller::{Poller, Ready};
-use nix::errno::Errno;
+use crate::process;
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind, Read, Write};
@@ -115,13 +115,5 @@ fn is_ours(stream: &UnixStream) -> bool {
 
 /// Without randomness the name is still one of a kind: who may come in does not depend on it.
 fn unpredictable_name() -> String {
-    let mut bytes = [0u8; 16];
-    loop {
-        // SAFETY: the kernel writes at most as many bytes as the buffer has.
-        let got = unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), libc::GRND_NONBLOCK) };
-        if got >= 0 || Errno::last() != Errno::EINTR {
-            break;
-        }
-    }
-    format!("supervisor-{}-{:032x}", std::process::id(), u128::from_ne_bytes(bytes))
+    format!("supervisor-{}-{:032x}", std::process::id(), u128::from_ne_bytes(process::random()))
 }

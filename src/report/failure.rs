@@ -4,7 +4,6 @@
 use super::answer::{Fault, Leaked};
 use super::escape;
 use super::style::{PREFIX, Style, Tone};
-use crate::job::UserId;
 use crate::record::{Record, Status};
 
 /// Jobs that were skipped, or cancelled: so many are told one by one, the rest as a number.
@@ -96,22 +95,11 @@ impl Failures {
 /// Appends `job 3 (label)`.
 pub(super) fn push_job(record: &Record, out: &mut Vec<u8>) {
     out.extend_from_slice(b"job ");
-    escape::one_line(&id_text(&record.id), out);
+    escape::one_line(record.id.as_text().as_bytes(), out);
     if !record.rare().label.is_empty() {
         out.extend_from_slice(b" (");
         escape::one_line(&record.rare().label, out);
         out.push(b')');
-    }
-}
-
-/// What the user called the job, without JSON's quotes.
-fn id_text(id: &UserId) -> Vec<u8> {
-    match id {
-        UserId::Number(number) => number.to_string().into_bytes(),
-        UserId::Json(text) => match serde_json::from_str::<String>(text) {
-            Ok(text) => text.into_bytes(),
-            Err(_) => text.as_bytes().to_vec(),
-        },
     }
 }
 

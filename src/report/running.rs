@@ -2,6 +2,7 @@
 
 use super::escape;
 use super::style::{PREFIX, span};
+use crate::job::id_text;
 use crate::pool::{Running, Stats};
 
 /// Appends the figures and one line for each running job.
@@ -17,8 +18,7 @@ pub(super) fn push(stats: &Stats, running: &[Running], out: &mut Vec<u8>) {
 }
 
 fn push_job(job: &Running, out: &mut Vec<u8>) {
-    let id = serde_json::from_str::<String>(&job.id).unwrap_or_else(|_| job.id.clone());
-    let id = escape::to_line(id.as_bytes());
+    let id = escape::to_line(id_text(&job.id).as_bytes());
     let attempt = if job.attempt > 1 { format!(", attempt {}", job.attempt) } else { String::new() };
     let place = format!("  worker {} (pid {}): job {id} for {}{attempt}", job.worker.0, job.pid, span(job.since));
     out.extend_from_slice(place.as_bytes());

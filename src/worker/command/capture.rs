@@ -5,6 +5,7 @@
 
 use super::answer::{Captured, Whole};
 use super::spill::{Moved, Spill, path_bytes};
+use crate::edge::{enlarge_pipe, fault_text};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, SpliceFFlags, fcntl, splice};
 use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags};
@@ -18,8 +19,8 @@ use std::path::{Path, PathBuf};
 pub(super) const BUFFER_BYTES: usize = 256 << 10;
 /// Reads in one go, so that a command that writes for ever leaves the others their turn.
 const READS_MAX: usize = 32;
-/// What a pipe is enlarged to once its command turns out to write a lot.
-const PIPE_BYTES: i32 = 1 << 20;
+/// Bytes thrown away at a time: as many as a pipe holds that was enlarged.
+const DISCARD_BYTES: usize = 1 << 20;
 /// Memory of a finished stream that is kept for the next command.
 const IDLE_BYTES_MAX: usize = 64 << 10;
 
@@ -137,8 +138,7 @@ impl Stream {
             return;
         }
         if let Some(pipe) = &self.read {
-            // Refused to users who have many pipes; then it stays as it is.
-            let _ = fcntl(pipe, FcntlArg::F_SETPIPE_SZ(PIPE_BYTES));
+            enlarge_pipe(pipe);
         }
         self.overflow = Overflow::begin(limits, self.name, stem, [&self.kept, bytes]);
         self.kept.extend_from_slice(&bytes[..room]);
@@ -185,7 +185,7 @@ impl Overflow {
                     Beyond::Directory(directory) | Beyond::Unnamed(directory) => directory.display(),
                     Beyond::Cut => unreachable!("nothing was opened"),
                 };
-                let job = stem();
+                let (job, error) = (stem(), fault_text(&error));
                 super::complain(&format!("cannot keep the whole {name} of job {job} in {place}: {error}; it is cut"));
                 Overflow::Lost
             }
@@ -221,6 +221,7 @@ impl Overflow {
     fn give_up(&mut self, error: &std::io::Error) {
         if let Overflow::Spilled(spill) = std::mem::replace(self, Overflow::Lost) {
             let place = spill.path().unwrap_or(Path::new("a temporary file")).to_owned();
+            let error = fault_text(error);
             super::complain(&format!("cannot write to {}: {error}; the output is cut", place.display()));
             spill.discard();
         }
@@ -230,7 +231,7 @@ impl Overflow {
 /// Moves what is in the pipe to `/dev/null`, inside the system: nothing is copied.
 fn throw_away(pipe: BorrowedFd<'_>, null: &File) -> nix::Result<Moved> {
     let flags = SpliceFFlags::SPLICE_F_MOVE | SpliceFFlags::SPLICE_F_NONBLOCK;
-    match splice(pipe, None, null, None, PIPE_BYTES as usize, flags) {
+    match splice(pipe, None, null, None, DISCARD_BYTES, flags) {
         Ok(0) => Ok(Moved::End),
         Ok(count) => Ok(Moved::Bytes(count as u64)),
         Err(Errno::EAGAIN) => Ok(Moved::Nothing),

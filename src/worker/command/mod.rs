@@ -25,6 +25,7 @@ mod work;
 
 pub use options::Options;
 
+use crate::edge::fault_text;
 use std::io::Write;
 
 /// Runs the worker until its input ends, and gives the process's exit code: 0 when all that was asked for was answered,
@@ -33,7 +34,7 @@ pub fn main(options: Options) -> u8 {
     match work::Worker::open(options) {
         Ok(mut worker) => worker.run(),
         Err(errno) => {
-            complain(&format!("the worker cannot start: {errno}"));
+            complain(&format!("the worker cannot start: {}", fault_text(&errno.into())));
             1
         }
     }

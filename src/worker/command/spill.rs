@@ -3,6 +3,7 @@
 //! Bytes are read and written, though the system could move them itself: `splice` keeps the pipe locked while the file takes
 //! them, and the command, which wants to write, turns in circles for as long.
 
+use crate::process;
 use nix::errno::Errno;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use std::fs::{File, OpenOptions, remove_file};
@@ -65,11 +66,7 @@ impl Spill {
 
     /// For file systems that know no `O_TMPFILE`.
     fn unlinked(directory: &Path) -> io::Result<Spill> {
-        let random = File::open("/dev/urandom").and_then(|mut source| {
-            let mut bytes = [0; 8];
-            io::Read::read_exact(&mut source, &mut bytes)?;
-            Ok(u64::from_ne_bytes(bytes))
-        })?;
+        let random = u64::from_ne_bytes(process::random());
         let mut spill = Spill::named(directory, &format!(".spv-{random:016x}"), "spill")?;
         if let Some(path) = spill.path.take() {
             remove_file(path)?;

@@ -2,6 +2,7 @@
 //! are gathered and not written. So even a kill that cannot be caught takes no finished call with it. Owns the file and
 //! the order in which its words are set; does not write to the pipe.
 
+use crate::process;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap};
 use std::io;
@@ -45,11 +46,9 @@ impl Shelf {
         let area = unsafe {
             mmap(None, length, ProtFlags::PROT_READ | ProtFlags::PROT_WRITE, MapFlags::MAP_SHARED, &file, 0)?
         };
-        let mut mark = [0; 8];
         // It need not be secret, only another one than that of any other shelf.
-        // SAFETY: the kernel writes as many bytes as there are.
-        unsafe { libc::getrandom(mark.as_mut_ptr().cast(), mark.len(), 0) };
-        let shelf = Shelf { area: area.cast(), fd: file.into_raw_fd(), mark: u64::from_ne_bytes(mark), held: 0 };
+        let mark = u64::from_ne_bytes(process::random());
+        let shelf = Shelf { area: area.cast(), fd: file.into_raw_fd(), mark, held: 0 };
         shelf.word(MARK).store(shelf.mark, Ordering::Release);
         shelf.word(END).store(HEAD_BYTES as u64, Ordering::Release);
         Ok(shelf)

@@ -53,6 +53,7 @@ class Calling(NodeTest):
         for name in ("fs", "fs.rmSync", "hidden", "n", "toString", "constructor", "__proto__", "convert.call", "convert.constructor", ""):
             self.assertEqual(w.error(name)["code"], -32601, name)
         self.assertIn("did you mean convert?", w.error("covnert")["message"])
+        self.assertNotIn("did you mean", w.error("zz")["message"])
 
     def test_big_messages_and_lines_cut_anywhere(self):
         w = self.start("export const size = (s) => [...s].length;\nexport const make = (n) => 'é'.repeat(n);\n")

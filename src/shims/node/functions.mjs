@@ -43,7 +43,7 @@ function names() {
 
 function unknown(name) {
   const near = names().map((one) => [distance(String(name), one), one]).sort((a, b) => a[0] - b[0])[0];
-  const hint = near && near[0] <= Math.max(2, near[1].length / 3) ? `; did you mean ${near[1]}?` : "";
+  const hint = near && near[0] <= Math.max(1, String(name).length / 3) ? `; did you mean ${near[1]}?` : "";
   return `no function ${name} in ${fileName}${hint}`;
 }
 

@@ -191,10 +191,8 @@ pub struct Output {
     pub progress: When,
     /// Whether colours are used.
     pub color: When,
-    /// `-q`: neither progress nor summary nor warnings; failures are still told.
-    pub quiet: bool,
-    /// `-v` counted: 1 tells of each start and end of a worker.
-    pub verbose: u8,
+    /// How much is told besides results.
+    pub volume: Volume,
     /// Most bytes of one stream of one job kept in memory and in its record.
     pub max_output: usize,
     /// Where larger outputs are kept (`--output-dir`).
@@ -236,6 +234,24 @@ pub enum Sync {
     Batch,
     /// When the system gets to it.
     Never,
+}
+
+/// How much is told on standard error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Volume {
+    /// `-q`: neither progress nor summary nor warnings; failures are still told.
+    Quiet,
+    /// All that is worth knowing.
+    Usual,
+    /// `-v`: each start of a worker as well, and what workers log for their authors.
+    Verbose,
+}
+
+impl Volume {
+    /// Whether nothing is told but failures.
+    pub fn is_quiet(self) -> bool {
+        self == Volume::Quiet
+    }
 }
 
 /// What standard output holds.

@@ -58,7 +58,7 @@ fn ledger(config: &Config) -> anyhow::Result<Option<Ledger>> {
 
 /// Tells what is worth knowing and no fault.
 fn remark(config: &Config, text: &str) {
-    if !config.output.quiet {
+    if !config.output.volume.is_quiet() {
         say(&format!("supervisor: {text}\n"));
     }
 }

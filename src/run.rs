@@ -34,7 +34,7 @@ pub fn run(mut config: Config) -> anyhow::Result<ExitCode> {
         return Ok(code);
     }
     fit_processes(&mut config);
-    if config.input.source == Source::Stdin && io::stdin().is_terminal() && !config.output.quiet {
+    if config.input.source == Source::Stdin && io::stdin().is_terminal() && !config.output.volume.is_quiet() {
         say("supervisor: reading jobs from the terminal, one a line; Ctrl-D ends the list\n");
     }
     or_defect(|| reactor::run(config))
@@ -61,7 +61,7 @@ fn fit_descriptors(config: &mut Config) -> Option<ExitCode> {
         say(&format!("supervisor: {allowed} descriptors (ulimit -n) are too few for even one worker\n"));
         return Some(ExitCode::NoWorkers);
     }
-    if !config.output.quiet {
+    if !config.output.volume.is_quiet() {
         say(&format!(
             "supervisor: warning: {fits} workers instead of {workers}, since ulimit -n allows {allowed} descriptors\n"
         ));
@@ -85,7 +85,7 @@ fn fit_processes(config: &mut Config) {
     let fits = room.processes.saturating_sub(PROCESSES_BESIDE) / per_worker;
     // One is always tried: what its job needs is a guess.
     config.pool.workers = u32::try_from(fits).unwrap_or(workers).clamp(1, workers);
-    if config.pool.workers < workers && !config.output.quiet {
+    if config.pool.workers < workers && !config.output.volume.is_quiet() {
         say(&format!(
             "supervisor: warning: {} of {workers} workers, since {} allows {} more processes\n",
             config.pool.workers, room.limit, room.processes

@@ -152,9 +152,9 @@ pub(super) struct OutputArgs {
     /// Neither progress nor summary nor warnings; failures are still told
     #[arg(short, long)]
     pub(super) quiet: bool,
-    /// Tell of each worker's start and end
-    #[arg(short, long, action = clap::ArgAction::Count)]
-    pub(super) verbose: u8,
+    /// Tell of each worker's start too, and what workers log as debug
+    #[arg(short, long, overrides_with = "verbose")]
+    pub(super) verbose: bool,
 }
 
 /// `--format`.

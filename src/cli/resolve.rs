@@ -8,7 +8,7 @@ use super::values::Workers;
 use super::words;
 use crate::config::{
     Config, Failures, Format, Halt, Input, InputFormat, Journal, Launch, Output, PoolConfig, Program, Resume, Source,
-    Sync, Target, When,
+    Sync, Target, Volume, When,
 };
 use crate::job::Template;
 use crate::protocol::mcp;
@@ -93,8 +93,7 @@ pub(super) fn resolve(
                 When::Auto => machine.color,
                 asked => asked,
             },
-            quiet: output.quiet,
-            verbose: output.verbose,
+            volume: volume(&output),
             max_output: output.max_output,
             output_dir: output.output_dir,
             dry_run: jobs.dry_run,
@@ -220,6 +219,14 @@ fn input_format(input: InputArg) -> InputFormat {
         InputArg::Lines => InputFormat::Lines,
         InputArg::Null => InputFormat::Null,
         InputArg::Json => InputFormat::Json,
+    }
+}
+
+fn volume(output: &OutputArgs) -> Volume {
+    match (output.quiet, output.verbose) {
+        (true, _) => Volume::Quiet,
+        (false, true) => Volume::Verbose,
+        (false, false) => Volume::Usual,
     }
 }
 

@@ -95,8 +95,7 @@ impl Given<'_> {
         }
         let has_value = |value| self.matches.get_raw(name).is_some_and(|mut given| given.any(|one| one == value));
         // A switch that the environment turns off (SPV_JSON=0) is not given.
-        let is_off = matches!(self.matches.try_get_one::<bool>(name), Ok(Some(false)))
-            || matches!(self.matches.try_get_one::<u8>(name), Ok(Some(0)));
+        let is_off = matches!(self.matches.try_get_one::<bool>(name), Ok(Some(false)));
         !is_off && value.is_none_or(has_value)
     }
 }

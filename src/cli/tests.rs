@@ -145,8 +145,11 @@ fn what_comes_out() {
     }
     let config = spawn("--tag -vv --progress never --color always --dry-run");
     assert!(config.output.tag && config.pool.labels && config.output.dry_run);
-    assert_eq!((config.output.verbose, config.output.progress, config.output.color), (2, When::Never, When::Always));
-    assert!(spawn("-q").output.quiet);
+    assert_eq!(
+        (config.output.volume, config.output.progress, config.output.color),
+        (Volume::Verbose, When::Never, When::Always)
+    );
+    assert_eq!(spawn("-q").output.volume, Volume::Quiet);
 }
 
 #[test]
@@ -281,7 +284,7 @@ fn the_environment_sets_options_and_the_command_line_wins() {
         (&[("SPV_JSON", "true"), ("SPV_KEEP_ORDER", "yes")], "spawn", "format: Json"),
         (&[("SPV_INIT", "{\"method\":\"a\"}")], "spawn", "init: []"),
         (&[("SPV_PYTHON_BIN", "x")], "spawn", "target: Shell"),
-        (&[("SPV_VERBOSE", "2")], "spawn -q", "quiet: true, verbose: 0"),
+        (&[("SPV_VERBOSE", "1")], "spawn -q", "volume: Quiet"),
         (&[("NO_COLOR", "1")], "spawn", "color: Never"),
         (&[("NO_COLOR", "1")], "spawn --color always", "color: Always"),
     ] {

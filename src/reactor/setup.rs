@@ -11,7 +11,7 @@ use crate::report::stderr::say;
 pub(super) fn journal(config: &Config, wake: &Wake) -> anyhow::Result<Option<(Keeper, Ledger)>> {
     let Some(settings) = &config.output.journal else { return Ok(None) };
     let opened = journal::open(settings, config.pool.workers).map_err(anyhow::Error::msg)?;
-    if !config.output.quiet {
+    if !config.output.volume.is_quiet() {
         opened.notes.iter().for_each(|note| say(&format!("supervisor: warning: {note}\n")));
     }
     let syncing = match settings.sync {

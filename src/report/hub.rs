@@ -4,7 +4,7 @@ use super::answer::Fault;
 use super::failure::Failures;
 use super::joblog::JobLog;
 use super::json::RecordWriter;
-use super::notice::{self, Volume};
+use super::notice::{self, Audience};
 use super::progress::Progress;
 use super::rows::Rows;
 use super::streams::Streams;
@@ -42,7 +42,7 @@ pub struct Hub {
     rows: Option<Rows>,
     joblog: Option<JobLog>,
     failures: Failures,
-    volume: Volume,
+    audience: Audience,
     style: Style,
     streams: Streams,
     progress: Option<Progress>,
@@ -58,12 +58,12 @@ impl Hub {
         });
         Hub {
             format: output.format,
-            text: Text { is_command, has_tags: output.tag, is_quiet: output.quiet },
+            text: Text { is_command, has_tags: output.tag, is_quiet: output.volume.is_quiet() },
             records: RecordWriter::default(),
             rows: output.journal.is_some().then(Rows::default),
             joblog: output.joblog.is_some().then(|| JobLog::new(is_command)),
             failures: Failures::new(style, output.format == Format::Json),
-            volume: Volume { is_quiet: output.quiet, is_verbose: output.verbose > 0, is_command },
+            audience: Audience { volume: output.volume, is_command },
             style,
             streams: Streams::new(around.is_one_terminal),
             progress: Progress::new(output, &around),
@@ -118,7 +118,7 @@ impl Hub {
 
     /// Takes something the user may want to be told.
     pub fn notice(&mut self, notice: &Notice) {
-        if self.volume.admits(notice) {
+        if self.audience.admits(notice) {
             notice::push(notice, self.style, self.streams.message());
         }
     }
@@ -154,7 +154,7 @@ impl Hub {
         self.streams.set_bar(b"");
         let mut text = Vec::new();
         self.failures.push_untold(&mut text);
-        if !self.volume.is_quiet {
+        if !self.audience.volume.is_quiet() {
             summary::push(ending, self.style, &mut text);
         }
         if !text.is_empty() {

@@ -1,6 +1,7 @@
 //! Tests of the whole way: records and notices in, bytes of both streams out.
 
 use super::*;
+use crate::config::Volume;
 use crate::edge;
 use crate::report::fixtures::{never_begun, not_ok, ok};
 use std::fs::File;
@@ -12,8 +13,7 @@ pub(in crate::report) fn output() -> Output {
         tag: false,
         progress: When::Auto,
         color: When::Auto,
-        quiet: false,
-        verbose: 0,
+        volume: Volume::Usual,
         max_output: 1024 * 1024,
         output_dir: None,
         dry_run: false,
@@ -76,7 +76,7 @@ fn records_go_to_standard_output_and_failures_are_told_beside() {
 
 #[test]
 fn skipped_jobs_do_not_hide_the_failure() {
-    let mut hub = Hub::new(&Output { quiet: true, ..output() }, true, Surroundings::pipes());
+    let mut hub = Hub::new(&Output { volume: Volume::Quiet, ..output() }, true, Surroundings::pipes());
     hub.record(&not_ok(Status::Failed, r#"{"message":"exit code 3"}"#));
     for _ in 0..1000 {
         hub.record(&skipped());

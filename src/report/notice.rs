@@ -2,6 +2,7 @@
 
 use super::escape;
 use super::style::{PREFIX, Style, Tone};
+use crate::config::Volume;
 use crate::ids::WorkerId;
 use crate::pool::Notice;
 
@@ -10,24 +11,22 @@ const LAST_WORDS_LINES: usize = 10;
 /// Bytes of a line that broke the protocol that are shown.
 const EXCERPT_BYTES: usize = 200;
 
-/// How much the user wants to hear.
+/// Who is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Volume {
-    /// `-q`.
-    pub(super) is_quiet: bool,
-    /// `-v`.
-    pub(super) is_verbose: bool,
+pub(super) struct Audience {
+    /// How much the user wants to hear.
+    pub(super) volume: Volume,
     /// Jobs are commands: what a worker says is a complaint of the built-in one, and not the user's program.
     pub(super) is_command: bool,
 }
 
-impl Volume {
+impl Audience {
     /// With `-q` only what ends the run, what else makes the exit code, and what a job may have lost is told; without `-v` no
     /// routine.
     pub(super) fn admits(self, notice: &Notice) -> bool {
         match notice {
-            Notice::WorkerStarted { .. } => self.is_verbose && !self.is_quiet,
-            Notice::Log { level, .. } if level == "debug" => self.is_verbose && !self.is_quiet,
+            Notice::WorkerStarted { .. } => self.volume == Volume::Verbose,
+            Notice::Log { level, .. } if level == "debug" => self.volume == Volume::Verbose,
             Notice::GivingUp { .. } | Notice::Fault { .. } => true,
             Notice::WorkerStderr { .. } if self.is_command => true,
             Notice::WorkerDied { .. }
@@ -36,7 +35,7 @@ impl Volume {
             | Notice::WorkerStderr { .. }
             | Notice::Log { .. }
             | Notice::Warning { .. }
-            | Notice::Stopping { .. } => !self.is_quiet,
+            | Notice::Stopping { .. } => !self.volume.is_quiet(),
         }
     }
 }
@@ -186,16 +185,16 @@ mod tests {
         let warning = Notice::Warning { message: String::new() };
         let end = Notice::GivingUp { message: String::new() };
         let fault = Notice::Fault { message: String::new() };
-        let hears = |is_quiet, is_verbose| {
-            let volume = Volume { is_quiet, is_verbose, is_command: false };
-            [&started, &warning, &end, &fault].map(|notice| volume.admits(notice))
+        let hears = |volume| {
+            let audience = Audience { volume, is_command: false };
+            [&started, &warning, &end, &fault].map(|notice| audience.admits(notice))
         };
-        assert_eq!(hears(false, false), [false, true, true, true]);
-        assert_eq!(hears(false, true), [true, true, true, true]);
-        assert_eq!(hears(true, false), [false, false, true, true]);
+        assert_eq!(hears(Volume::Usual), [false, true, true, true]);
+        assert_eq!(hears(Volume::Verbose), [true, true, true, true]);
+        assert_eq!(hears(Volume::Quiet), [false, false, true, true]);
         let complaint = Notice::WorkerStderr { worker: WORKER, bytes: Vec::new() };
         for is_command in [false, true] {
-            assert_eq!(Volume { is_quiet: true, is_verbose: false, is_command }.admits(&complaint), is_command);
+            assert_eq!(Audience { volume: Volume::Quiet, is_command }.admits(&complaint), is_command);
         }
     }
 }

@@ -30,7 +30,7 @@ pub(super) struct Progress {
 impl Progress {
     /// A progress line, where one is wanted and makes sense.
     pub(super) fn new(output: &Output, around: &Surroundings) -> Option<Self> {
-        let makes_sense = around.stderr_is_terminal && !around.is_dumb && !around.is_ci && !output.quiet;
+        let makes_sense = around.stderr_is_terminal && !around.is_dumb && !around.is_ci && !output.volume.is_quiet();
         let is_wanted = match output.progress {
             When::Always => true,
             When::Never => false,
@@ -198,6 +198,7 @@ impl TermLike for Canvas {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Volume;
 
     fn at(seconds: u64) -> Time {
         Time::ZERO.after(Duration::from_secs(seconds))
@@ -245,7 +246,10 @@ mod tests {
 
     #[test]
     fn no_line_on_a_pipe_in_ci_or_when_quiet() {
-        let output = |progress, quiet| Output { progress, quiet, ..crate::report::hub::tests::output() };
+        let output = |progress, quiet| {
+            let volume = if quiet { Volume::Quiet } else { Volume::Usual };
+            Output { progress, volume, ..crate::report::hub::tests::output() }
+        };
         let terminal = Surroundings { stderr_is_terminal: true, ..Surroundings::pipes() };
         let ci = Surroundings { is_ci: true, ..terminal };
         let dumb = Surroundings { is_dumb: true, ..terminal };

@@ -160,7 +160,7 @@ fn every_other_end_in_words() {
 fn what_a_command_left_behind_is_told() {
     let record =
         ok(r#"{"exit_code":0,"stdout":"","stderr":"","leaked":[{"pid":5,"name":"sleep 9"},{"pid":6,"name":"b"}]}"#);
-    let told = "supervisor: job 1 (echo hi): left 2 processes behind, now killed: sleep 9 (pid 5), b (pid 6)\n";
+    let told = "supervisor: job 1 (echo hi): left 2 processes behind, killed unless --keep-leftovers: sleep 9 (pid 5), b (pid 6)\n";
     assert_eq!(command(&record), pair("", told));
     assert_eq!(told_with(&Output { volume: crate::config::Volume::Quiet, ..output() }, true, &record), pair("", ""));
 }

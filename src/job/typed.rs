@@ -19,16 +19,48 @@ impl Job {
     }
 }
 
-/// Words in the form in which a shell would read them as they are.
+/// Words in the form in which a shell would read them as they are, on one line and in UTF-8.
 fn quoted(words: &[Box<[u8]>]) -> Vec<u8> {
+    words.iter().map(|word| quoted_word(word)).collect::<Vec<_>>().join(&b' ')
+}
+
+fn quoted_word(word: &[u8]) -> Vec<u8> {
     let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-./:=@%+,".contains(byte);
-    let word = |word: &[u8]| match word {
-        _ if !word.is_empty() && word.iter().all(is_plain) => word.to_vec(),
-        _ => {
+    if !word.is_empty() && word.iter().all(is_plain) {
+        return word.to_vec();
+    }
+    match std::str::from_utf8(word) {
+        Ok(text) if !text.contains(char::is_control) => {
             [b"'", word.split(|&byte| byte == b'\'').collect::<Vec<_>>().join(&b"'\\''"[..]).as_slice(), b"'"].concat()
         }
-    };
-    words.iter().map(|bytes| word(bytes)).collect::<Vec<_>>().join(&b' ')
+        _ => with_escapes(word),
+    }
+}
+
+/// `$'...'`, the form that bash, zsh and ksh have for bytes that are no text. Octal, since only that ends after three digits.
+fn with_escapes(word: &[u8]) -> Vec<u8> {
+    let mut quoted = b"$'".to_vec();
+    for chunk in word.utf8_chunks() {
+        for letter in chunk.valid().chars() {
+            match letter {
+                '\n' => quoted.extend_from_slice(b"\\n"),
+                '\t' => quoted.extend_from_slice(b"\\t"),
+                '\r' => quoted.extend_from_slice(b"\\r"),
+                '\\' | '\'' => quoted.extend([b'\\', letter as u8]),
+                _ if letter.is_control() => {
+                    letter.encode_utf8(&mut [0; 4]).bytes().for_each(|byte| push_octal(byte, &mut quoted))
+                }
+                _ => quoted.extend_from_slice(letter.encode_utf8(&mut [0; 4]).as_bytes()),
+            }
+        }
+        chunk.invalid().iter().for_each(|&byte| push_octal(byte, &mut quoted));
+    }
+    quoted.push(b'\'');
+    quoted
+}
+
+fn push_octal(byte: u8, quoted: &mut Vec<u8>) {
+    quoted.extend_from_slice(format!("\\{byte:03o}").as_bytes());
 }
 
 #[cfg(test)]
@@ -39,5 +71,18 @@ mod tests {
     fn words_are_quoted_when_they_must_be() {
         let words: [Box<[u8]>; 4] = [(*b"touch").into(), (*b"a b").into(), (*b"").into(), (*b"it's").into()];
         assert_eq!(quoted(&words), br"touch 'a b' '' 'it'\''s'");
+    }
+
+    #[test]
+    fn words_that_are_no_line_of_text_have_escapes() {
+        for (word, expected) in [
+            (&b"a\nb"[..], r"$'a\nb'"),
+            (b"it's \t\\ \x1b[1m", r"$'it\'s \t\\ \033[1m'"),
+            (b"caf\xe9 1", r"$'caf\351 1'"),
+            ("café\n\u{85}".as_bytes(), r"$'café\n\302\205'"),
+            ("café".as_bytes(), "'café'"),
+        ] {
+            assert_eq!(String::from_utf8(quoted(&[word.into()])).unwrap(), expected);
+        }
     }
 }

@@ -27,6 +27,7 @@ const PROCESSES_BESIDE: u64 = 6;
 /// When the run could not begin, in words.
 pub fn run(mut config: Config) -> anyhow::Result<ExitCode> {
     if config.output.dry_run {
+        tell_of_terminal(&config);
         return dry_run::run(&config);
     }
     places::check(&config)?;
@@ -34,10 +35,15 @@ pub fn run(mut config: Config) -> anyhow::Result<ExitCode> {
         return Ok(code);
     }
     fit_processes(&mut config);
+    tell_of_terminal(&config);
+    or_defect(|| reactor::run(config))
+}
+
+/// Whoever has forgotten the list is told what is waited for.
+fn tell_of_terminal(config: &Config) {
     if config.input.source == Source::Stdin && io::stdin().is_terminal() && !config.output.volume.is_quiet() {
         say("supervisor: reading jobs from the terminal, one a line; Ctrl-D ends the list\n");
     }
-    or_defect(|| reactor::run(config))
 }
 
 /// A defect must not look like anything else that can happen. Workers end by themselves when we are gone.

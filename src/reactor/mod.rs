@@ -102,7 +102,8 @@ pub fn run(config: Config) -> anyhow::Result<ExitCode> {
         Ok(fd) => edge::Output::start(fd, wake.clone()),
         Err(error) => edge::Output::lost(&error, wake.clone()),
     };
-    let hub = Hub::new(&config.output, config.pool.target.is_command(), Surroundings::detect());
+    let around = Surroundings::detect(config.input.source == crate::config::Source::Stdin);
+    let hub = Hub::new(&config.output, config.pool.target.is_command(), around);
     let mut reactor = Reactor {
         hands: Hands::new(hub, config.launch, &config.pool)?,
         pool: Pool::new(config.pool),

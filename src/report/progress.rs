@@ -14,6 +14,11 @@ use std::time::Duration;
 const REDRAW: Duration = Duration::from_millis(100);
 /// A run shorter than this shows no line at all.
 const FIRST_DRAW: Duration = Duration::from_millis(300);
+/// Columns of the bar; on a narrow terminal it has fewer, and none rather than less than the least.
+const BAR_COLUMNS: usize = 24;
+const BAR_COLUMNS_MIN: usize = 8;
+/// Columns around the bar: its brackets and a blank.
+const BAR_FRAME: usize = 3;
 /// The rate is that of about the last so many seconds.
 const RATE_SECONDS: f64 = 10.0;
 
@@ -23,7 +28,10 @@ pub(super) struct Progress {
     bar: ProgressBar,
     canvas: Canvas,
     due: Time,
-    has_total: bool,
+    /// Columns of the bar as it is; 0 without one.
+    columns: usize,
+    /// The list is typed where the line would be drawn.
+    is_typed: bool,
     rate: Rate,
 }
 
@@ -36,7 +44,8 @@ impl Progress {
             When::Never => false,
             When::Auto => makes_sense,
         };
-        is_wanted.then(|| Self::with_width(around.width))
+        let is_typed = around.is_list_typed && output.progress != When::Always;
+        is_wanted.then(|| Progress { is_typed, ..Self::with_width(around.width) })
     }
 
     fn with_width(width: fn() -> u16) -> Self {
@@ -44,7 +53,8 @@ impl Progress {
         let target = ProgressDrawTarget::term_like(Box::new(canvas.clone()));
         let bar = ProgressBar::with_draw_target(None, target);
         bar.set_style(style("{wide_msg}"));
-        Progress { bar, canvas, due: Time::ZERO.after(FIRST_DRAW), has_total: false, rate: Rate::default() }
+        let (due, rate) = (Time::ZERO.after(FIRST_DRAW), Rate::default());
+        Progress { bar, canvas, due, columns: 0, is_typed: false, rate }
     }
 
     /// When the line is to be drawn next.
@@ -52,17 +62,19 @@ impl Progress {
         self.due
     }
 
-    /// The line as it is now, without a line end.
+    /// The line as it is now, without a line end; empty where it would stand between the words that somebody types.
     pub(super) fn draw(&mut self, stats: &Stats, now: Time) -> Vec<u8> {
         self.due = now.after(REDRAW);
         self.rate.update(stats.done(), now);
-        if stats.input_closed && !self.has_total {
-            self.has_total = true;
-            self.bar.set_length(stats.accepted);
-            self.bar.set_style(style("[{bar:24}] {wide_msg}"));
+        if self.is_typed && !stats.input_closed {
+            return Vec::new();
         }
+        let width = usize::from(self.canvas.width());
+        let message = self.message(stats, width);
+        self.lay_out(if stats.input_closed { width.saturating_sub(message.len() + BAR_FRAME) } else { 0 });
+        self.bar.set_length(stats.accepted);
         self.bar.set_position(stats.done() + stats.before);
-        self.bar.set_message(self.message(stats));
+        self.bar.set_message(message);
         // Setting has drawn as well; only the last drawing counts.
         self.canvas.take();
         self.bar.force_draw();
@@ -71,23 +83,52 @@ impl Progress {
         line
     }
 
-    fn message(&self, stats: &Stats) -> String {
-        let mut text = match self.has_total {
-            true => format!("{}/{}", stats.done() + stats.before, stats.accepted),
-            false => format!("{} done", stats.done()),
-        };
-        text += &format!("  {} running", stats.running);
-        if stats.not_ok() > 0 {
-            text += &format!("  {} not ok", stats.not_ok());
+    /// Gives the bar the columns that are left for it.
+    fn lay_out(&mut self, room: usize) {
+        let columns = if room < BAR_COLUMNS_MIN { 0 } else { room.min(BAR_COLUMNS) };
+        if columns != self.columns {
+            self.columns = columns;
+            self.bar.set_style(match columns {
+                0 => style("{wide_msg}"),
+                columns => style(&format!("[{{bar:{columns}}}] {{wide_msg}}")),
+            });
         }
-        if stats.done() > 0 {
-            text += &format!("  {}", self.rate.text());
-        }
-        let left = stats.accepted.saturating_sub(stats.done() + stats.before);
-        if let Some(eta) = self.rate.time_for(left).filter(|_| self.has_total && left > 0) {
-            text += &format!("  ETA {}", if eta.as_secs() < 60 { format!("{} s", eta.as_secs()) } else { span(eta) });
+    }
+
+    /// The figures, as many of them as fit: one that is cut would be another figure.
+    fn message(&self, stats: &Stats, width: usize) -> String {
+        let mut text = String::new();
+        for figure in self.figures(stats) {
+            let gap = if text.is_empty() { "" } else { "  " };
+            if text.len() + gap.len() + figure.len() > width {
+                break;
+            }
+            text.push_str(gap);
+            text.push_str(&figure);
         }
         text
+    }
+
+    /// What there is to say, the weightiest first.
+    fn figures(&self, stats: &Stats) -> Vec<String> {
+        let has_total = stats.input_closed;
+        let mut figures = vec![match has_total {
+            true => format!("{}/{}", stats.done() + stats.before, stats.accepted),
+            false => format!("{} done", stats.done()),
+        }];
+        figures.push(format!("{} running", stats.running));
+        if stats.not_ok() > 0 {
+            figures.push(format!("{} not ok", stats.not_ok()));
+        }
+        if stats.done() > 0 {
+            figures.push(self.rate.text());
+        }
+        let left = stats.accepted.saturating_sub(stats.done() + stats.before);
+        if let Some(eta) = self.rate.time_for(left).filter(|_| has_total && left > 0) {
+            let eta = if eta.as_secs() < 60 { format!("{} s", eta.as_secs()) } else { span(eta) };
+            figures.push(format!("ETA {eta}"));
+        }
+        figures
     }
 }
 
@@ -227,11 +268,32 @@ mod tests {
     }
 
     #[test]
-    fn a_narrow_terminal_cuts_the_line() {
-        let mut progress = Progress::with_width(|| 12);
-        let stats = Stats { accepted: 400, running: 3, ..Stats::default() };
-        let line = draw(&mut progress, &stats, at(1));
-        assert!(line.len() < 12, "{line}");
+    fn on_a_narrow_terminal_the_bar_goes_first_and_no_figure_is_cut() {
+        let mut stats = Stats { accepted: 12, running: 3, input_closed: true, ..Stats::default() };
+        stats.ended[0] = 6;
+        let narrow = |width| draw(&mut Progress::with_width(width), &stats, at(3));
+        assert_eq!(narrow(|| 60), "[============>           ] 6/12  3 running  2.0/s  ETA 3 s");
+        assert_eq!(narrow(|| 52), "[========>        ] 6/12  3 running  2.0/s  ETA 3 s");
+        assert_eq!(narrow(|| 40), "6/12  3 running  2.0/s  ETA 3 s");
+        assert_eq!(narrow(|| 30), "6/12  3 running  2.0/s");
+        assert_eq!(narrow(|| 12), "6/12");
+        assert_eq!(narrow(|| 3), "");
+        stats.input_closed = false;
+        assert_eq!(draw(&mut Progress::with_width(|| 12), &stats, at(3)), "6 done");
+    }
+
+    #[test]
+    fn no_line_while_the_list_is_typed() {
+        let around = Surroundings { stderr_is_terminal: true, is_list_typed: true, ..Surroundings::pipes() };
+        let mut stats = Stats { accepted: 12, running: 3, ..Stats::default() };
+        let mut drawn = |progress, input_closed| {
+            stats.input_closed = input_closed;
+            let output = Output { progress, ..crate::report::hub::tests::output() };
+            !draw(&mut Progress::new(&output, &around).unwrap(), &stats, at(1)).is_empty()
+        };
+        assert!(!drawn(When::Auto, false));
+        assert!(drawn(When::Auto, true));
+        assert!(drawn(When::Always, false));
     }
 
     #[test]

@@ -16,6 +16,8 @@ pub struct Surroundings {
     pub stderr_is_terminal: bool,
     /// Both are the same terminal, so that the order of what is written to the two can be seen.
     pub is_one_terminal: bool,
+    /// The job list is typed at a terminal.
+    pub is_list_typed: bool,
     /// The terminal cannot move its cursor (`TERM=dumb`, or no `TERM`).
     pub is_dumb: bool,
     /// A CI system runs us: terminals there are logs.
@@ -25,9 +27,9 @@ pub struct Surroundings {
 }
 
 impl Surroundings {
-    /// Looks.
+    /// Looks; `reads_stdin` says that the job list is standard input.
     #[expect(clippy::disallowed_methods, reason = "one door: TERM and CI belong to the terminal, they are no options")]
-    pub fn detect() -> Self {
+    pub fn detect(reads_stdin: bool) -> Self {
         let (stdout, stderr) = (io::stdout(), io::stderr());
         let device = |fd: BorrowedFd<'_>| fstat(fd).ok().map(|facts| facts.st_rdev);
         let are_terminals = stdout.is_terminal() && stderr.is_terminal();
@@ -35,6 +37,7 @@ impl Surroundings {
             stdout_is_terminal: stdout.is_terminal(),
             stderr_is_terminal: stderr.is_terminal(),
             is_one_terminal: are_terminals && device(stdout.as_fd()) == device(stderr.as_fd()),
+            is_list_typed: reads_stdin && io::stdin().is_terminal(),
             is_dumb: std::env::var_os("TERM").is_none_or(|term| term == "dumb"),
             is_ci: std::env::var_os("CI").is_some_and(|value| !value.is_empty() && value != "false"),
             width: columns_of_stderr,
@@ -47,6 +50,7 @@ impl Surroundings {
             stdout_is_terminal: false,
             stderr_is_terminal: false,
             is_one_terminal: false,
+            is_list_typed: false,
             is_dumb: false,
             is_ci: false,
             width: || WIDTH_DEFAULT,

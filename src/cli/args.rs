@@ -179,6 +179,8 @@ pub(super) struct JobArgs {
     #[arg(long, value_name = "HOW", value_enum, default_value_t = NoJobsArg::Warn)]
     pub(super) no_jobs: NoJobsArg,
     /// Show what would run and run nothing
+    ///
+    /// One line for each job, as one would type it, whatever --format says: there are no records of what does not run.
     #[arg(long)]
     pub(super) dry_run: bool,
 }
@@ -217,11 +219,23 @@ pub(super) fn command(aside: &[&str]) -> clap::Command {
                     arg
                 };
                 let name = variable(arg.get_long().unwrap_or_default());
-                arg.env(name).hide_env(true)
+                // A number below zero is a bad value of this option, and not an option of its own.
+                let takes_values = arg.get_action().takes_values();
+                arg.allow_negative_numbers(takes_values).env(name).hide_env(true)
             }
             _ => arg,
         })
     })
+}
+
+/// The definition without the commands that are not meant for people: completions would offer them.
+pub(super) fn shown(definition: &clap::Command) -> clap::Command {
+    let shown = definition.get_subcommands().filter(|command| !command.is_hide_set()).cloned();
+    let version = definition.get_version().unwrap_or_default().to_owned();
+    clap::Command::new("supervisor")
+        .version(version)
+        .disable_help_subcommand(true)
+        .subcommands(shown.collect::<Vec<_>>())
 }
 
 /// The variable of an option: `SPV_JOB_FILE` for `--job-file` or its field.

@@ -39,7 +39,7 @@ enum FormatArg {
 impl CheckArgs {
     pub(super) fn resolve(self) -> Result<Options, UsageError> {
         if self.params.len() > self.method.len() {
-            return Err(UsageError::new("--params needs the --method it is for".into()));
+            return Err(UsageError::of("check", "--params needs the --method it is for"));
         }
         let mut params = self.params.into_iter().map(|params| params.get().replace(['\n', '\r'], " "));
         let calls = self.method.into_iter().map(|method| (method, params.next().unwrap_or_else(|| "[]".into())));

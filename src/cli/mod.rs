@@ -6,6 +6,7 @@ mod check;
 mod cores;
 mod environment;
 mod help;
+mod man;
 mod options;
 mod resolve;
 mod settle;
@@ -19,7 +20,7 @@ use crate::exit::ExitCode;
 use crate::lock::Order;
 use args::{Cli, Subcommands};
 use clap::FromArgMatches;
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ErrorKind};
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::io::IsTerminal;
@@ -48,9 +49,14 @@ pub struct UsageError {
 }
 
 impl UsageError {
-    /// From a sentence that says what is wrong.
+    /// From a sentence that says what is wrong with `spawn`.
     fn new(message: String) -> Self {
-        UsageError { text: format!("error: {message}\n\nFor more information, try 'supervisor spawn --help'.\n") }
+        Self::of("spawn", &message)
+    }
+
+    /// The same with the command that was typed, whose help says more.
+    fn of(command: &str, message: &str) -> Self {
+        UsageError { text: format!("error: {message}\n\nFor more information, try 'supervisor {command} --help'.\n") }
     }
 
     /// The code to exit with.
@@ -93,7 +99,7 @@ fn understand(
     let mut definition = args::command(&aside);
     let matches = match definition.try_get_matches_from_mut(argv) {
         Ok(matches) => matches,
-        Err(error) => return not_matched(&error, argv),
+        Err(error) => return not_matched(error, argv),
     };
     let cli = Cli::from_arg_matches(&matches).map_err(|error| UsageError { text: error.render().to_string() })?;
     match cli.command {
@@ -118,10 +124,10 @@ fn understand(
         Subcommands::Guard(raw) => Ok(Invocation::Guard(raw.args)),
         Subcommands::Completions { shell } => {
             let mut script = Vec::new();
-            clap_complete::generate(shell, &mut definition, "supervisor", &mut script);
+            clap_complete::generate(shell, &mut args::shown(&definition), "supervisor", &mut script);
             Ok(Invocation::Print(String::from_utf8_lossy(&script).into_owned()))
         }
-        Subcommands::Man { subcommand } => man_page(definition, subcommand.as_deref()).map(Invocation::Print),
+        Subcommands::Man { subcommand } => man::page(definition, subcommand.as_deref()).map(Invocation::Print),
     }
 }
 
@@ -140,39 +146,28 @@ fn is_spawn(argv: &[OsString]) -> bool {
     argv.get(1).is_some_and(|name| name == "spawn")
 }
 
-fn not_matched(error: &clap::Error, argv: &[OsString]) -> Result<Invocation, UsageError> {
-    let text = error.render();
-    match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            let is_styled = std::io::stdout().is_terminal() && environment::color() != crate::config::When::Never;
-            Ok(Invocation::Print(if is_styled { text.ansi().to_string() } else { text.to_string() }))
-        }
-        _ => {
-            let mut text = text.to_string();
-            if let Some(variable) = environment::variable_at_fault(error, argv) {
-                let end_of_line = text.find('\n').unwrap_or(text.len());
-                text.insert_str(end_of_line, &format!(" (the value of the variable {variable})"));
-            }
-            if error.kind() == ErrorKind::UnknownArgument && is_spawn(argv) && !text.contains("tip:") {
-                let end_of_line = text.find('\n').unwrap_or(text.len());
-                text.insert_str(end_of_line, "\n\n  tip: a command stands after --, jobs after :::");
-            }
-            Err(UsageError { text })
-        }
-    }
-}
+/// Behind `--` stands the command to run, so that clap's own advice for what it does not know would start something else.
+const TIP: &str = "\n\n  tip: a command stands after --, jobs after :::";
 
-fn man_page(mut definition: clap::Command, subcommand: Option<&str>) -> Result<String, UsageError> {
-    definition.build();
-    let page = match subcommand {
-        None => definition,
-        Some(name) => match definition.find_subcommand(name).filter(|found| !found.is_hide_set()) {
-            // A page is named as git's are: supervisor-spawn.
-            Some(found) => found.clone().name(format!("supervisor-{name}")),
-            None => return Err(UsageError::new(format!("there is no page about {name:?}; there is one about spawn"))),
-        },
-    };
-    let mut text = Vec::new();
-    clap_mangen::Man::new(page).render(&mut text).map_err(|error| UsageError::new(error.to_string()))?;
-    Ok(String::from_utf8_lossy(&text).into_owned())
+fn not_matched(mut error: clap::Error, argv: &[OsString]) -> Result<Invocation, UsageError> {
+    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+        let is_styled = std::io::stdout().is_terminal() && environment::color() != crate::config::When::Never;
+        let text = error.render();
+        return Ok(Invocation::Print(if is_styled { text.ansi().to_string() } else { text.to_string() }));
+    }
+    let is_unknown = error.kind() == ErrorKind::UnknownArgument && is_spawn(argv);
+    if is_unknown {
+        error.remove(ContextKind::Suggested);
+    }
+    let mut text = error.render().to_string();
+    let mut end_of_line = text.find('\n').unwrap_or(text.len());
+    if let Some(variable) = environment::variable_at_fault(&error, argv) {
+        let source = format!(" (the value of the variable {variable})");
+        text.insert_str(end_of_line, &source);
+        end_of_line += source.len();
+    }
+    if is_unknown && !text.contains("tip:") {
+        text.insert_str(end_of_line, TIP);
+    }
+    Err(UsageError { text })
 }

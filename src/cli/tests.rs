@@ -95,7 +95,12 @@ fn commands() {
     let filled: Vec<_> = filled.iter().map(|word| String::from_utf8_lossy(word)).collect();
     assert_eq!(filled, ["convert", "a b.png", "a b x.jpg", "-w", "9"]);
     assert!(refused("spawn -- sh -c 'echo {}'").contains("sh -c 'echo \"$1\"' sh {}"));
-    assert!(refused("spawn echo {}").contains("tip: a command stands after --"));
+    for line in ["spawn echo {}", "spawn -n 1 -- echo", "spawn -t 3", "spawn -I % -- echo %", "spawn --bar"] {
+        let text = refused(line);
+        assert!(text.contains("tip: a command stands after --") && !text.contains("as a value"), "{line}: {text}");
+    }
+    let text = refused("spawn --retries -1");
+    assert!(text.contains("invalid value '-1' for '--retries <N>'"), "{text}");
 }
 
 #[test]
@@ -201,7 +206,12 @@ fn help_and_the_rest() {
     assert!(printed("man").contains(".TH"));
     assert!(printed("man spawn").contains("keep\\-order"));
     assert!(refused("man nothing").contains("\"nothing\""));
-    assert!(refused("man worker").contains("\"worker\""));
+    assert!(printed("man spawn").contains(".SH \"EXIT CODES\""));
+    for shell in ["bash", "zsh", "fish"] {
+        let script = printed(&format!("completions {shell}"));
+        assert!(script.contains("keep-order") && !script.contains("guard"), "{shell}: {script}");
+    }
+    assert!(refused("check --params [1] -- true").contains("'supervisor check --help'"));
     let (short, long) = (printed("spawn -h"), printed("spawn --help"));
     for heading in ["What runs:", "Jobs:", "Running:", "Failing:", "Output:", "Examples:"] {
         assert!(short.contains(heading) && long.contains(heading), "{heading}\n{short}");

@@ -84,7 +84,11 @@ impl Options {
                 b"--keep-leftovers" if attached.is_none() => options.keep_leftovers = true,
                 b"--spill" if attached.is_none() => options.spill = true,
                 b"--lifeline" if attached.is_none() => options.lifeline = true,
-                _ => return Err(format!("unknown argument {arg:?}; see `supervisor worker --help`")),
+                _ => {
+                    return Err(format!(
+                        "unknown argument {arg:?}; this worker is started by supervisor spawn, with the options it needs"
+                    ));
+                }
             }
         }
         Ok(options)

@@ -9,7 +9,7 @@ use supervisor::job::UserId;
 use supervisor::json::Json;
 use supervisor::record::{Record, Status};
 use supervisor::report::json::RecordWriter;
-use supervisor::report::{Hub, Surroundings};
+use supervisor::report::{Hub, Jobs, Surroundings};
 use supervisor::time::Wall;
 
 pub(crate) const AS_JSON: Workload = Workload {
@@ -33,7 +33,8 @@ pub(crate) const AS_TEXT: Workload = Workload {
         let record = record(r#"{"exit_code":0,"stdout":"hello\nworld\n"}"#);
         Box::new(move || {
             // What it holds is handed over by a flush that writes; here it goes with the hub.
-            let mut hub = Hub::new(&output(), true, Surroundings::pipes());
+            let jobs = Jobs { is_command: true, keeps_leftovers: false };
+            let mut hub = Hub::new(&output(), jobs, Surroundings::pipes());
             (0..ITEMS).for_each(|_| hub.record(black_box(&record)));
             black_box(hub);
         })

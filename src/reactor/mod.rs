@@ -30,7 +30,7 @@ use crate::ids::{Generation, WorkerId};
 use crate::pool::{Event, OUTPUT_BACKLOG_BYTES_MAX, Pool};
 use crate::process::cgroup::Group;
 use crate::process::{self, Death, Reaper};
-use crate::report::{Hub, Stderr, Surroundings, stderr::say};
+use crate::report::{Hub, Jobs, Stderr, Surroundings, stderr::say};
 use crate::status::ExitStatus;
 use crate::time::{Now, Time};
 use children::{Got, Stream};
@@ -103,7 +103,8 @@ pub fn run(config: Config) -> anyhow::Result<ExitCode> {
         Err(error) => edge::Output::lost(&error, wake.clone()),
     };
     let around = Surroundings::detect(config.input.source == crate::config::Source::Stdin);
-    let hub = Hub::new(&config.output, config.pool.target.is_command(), around);
+    let jobs = Jobs { is_command: config.pool.target.is_command(), keeps_leftovers: config.launch.keep_leftovers };
+    let hub = Hub::new(&config.output, jobs, around);
     let mut reactor = Reactor {
         hands: Hands::new(hub, config.launch, &config.pool)?,
         pool: Pool::new(config.pool),

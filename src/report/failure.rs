@@ -144,9 +144,8 @@ pub(super) fn tone(status: Status) -> Tone {
     }
 }
 
-/// Says how many processes a job has left behind. Whether they live on was decided by an option, which a record does not
-/// know of.
-pub(super) fn leftovers(leaked: &[Leaked]) -> Option<String> {
+/// Says how many processes a job has left behind, and what became of them.
+pub(super) fn leftovers(leaked: &[Leaked], are_kept: bool) -> Option<String> {
     const NAMED: usize = 3;
     if leaked.is_empty() {
         return None;
@@ -155,5 +154,6 @@ pub(super) fn leftovers(leaked: &[Leaked]) -> Option<String> {
     let names: Vec<String> = leaked.iter().take(NAMED).map(named).collect();
     let more = if leaked.len() > NAMED { ", …" } else { "" };
     let processes = if leaked.len() == 1 { "a process".into() } else { format!("{} processes", leaked.len()) };
-    Some(format!("left {processes} behind, killed unless --keep-leftovers: {}{more}", names.join(", ")))
+    let fate = if are_kept { "" } else { ", now killed" };
+    Some(format!("left {processes} behind{fate}: {}{more}", names.join(", ")))
 }

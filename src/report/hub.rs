@@ -48,9 +48,19 @@ pub struct Hub {
     progress: Option<Progress>,
 }
 
+/// What reports have to know of the jobs of a run.
+#[derive(Debug, Clone, Copy)]
+pub struct Jobs {
+    /// Results are those of commands, so that text shows their output and not the JSON.
+    pub is_command: bool,
+    /// What they leave behind lives on (`--keep-leftovers`).
+    pub keeps_leftovers: bool,
+}
+
 impl Hub {
-    /// `is_command` says that results are those of commands, so that text shows their output and not the JSON.
-    pub fn new(output: &Output, is_command: bool, around: Surroundings) -> Self {
+    /// For a run of such jobs.
+    pub fn new(output: &Output, jobs: Jobs, around: Surroundings) -> Self {
+        let is_command = jobs.is_command;
         let style = Style::new(match output.color {
             When::Always => true,
             When::Never => false,
@@ -58,7 +68,7 @@ impl Hub {
         });
         Hub {
             format: output.format,
-            text: Text { is_command, has_tags: output.tag, is_quiet: output.volume.is_quiet() },
+            text: Text { jobs, has_tags: output.tag, is_quiet: output.volume.is_quiet() },
             records: RecordWriter::default(),
             rows: output.journal.is_some().then(Rows::default),
             joblog: output.joblog.is_some().then(|| JobLog::new(is_command)),

@@ -7,6 +7,8 @@ use crate::report::fixtures::{never_begun, not_ok, ok};
 use std::fs::File;
 use std::io::{Read, Seek};
 
+pub(in crate::report) const COMMANDS: Jobs = Jobs { is_command: true, keeps_leftovers: false };
+
 pub(in crate::report) fn output() -> Output {
     Output {
         format: Format::Text,
@@ -50,7 +52,7 @@ fn skipped() -> Record {
 
 #[test]
 fn records_go_to_standard_output_and_failures_are_told_beside() {
-    let mut hub = Hub::new(&Output { format: Format::Json, ..output() }, true, Surroundings::pipes());
+    let mut hub = Hub::new(&Output { format: Format::Json, ..output() }, COMMANDS, Surroundings::pipes());
     hub.record(&ok(r#"{"exit_code":0,"stdout":"hi\n","stderr":""}"#));
     for _ in 0..12 {
         hub.record(&not_ok(Status::Failed, r#"{"message":"exit code 3"}"#));
@@ -76,7 +78,7 @@ fn records_go_to_standard_output_and_failures_are_told_beside() {
 
 #[test]
 fn skipped_jobs_do_not_hide_the_failure() {
-    let mut hub = Hub::new(&Output { volume: Volume::Quiet, ..output() }, true, Surroundings::pipes());
+    let mut hub = Hub::new(&Output { volume: Volume::Quiet, ..output() }, COMMANDS, Surroundings::pipes());
     hub.record(&not_ok(Status::Failed, r#"{"message":"exit code 3"}"#));
     for _ in 0..1000 {
         hub.record(&skipped());
@@ -99,7 +101,7 @@ fn on_a_terminal_the_progress_line_comes_and_goes() {
         is_one_terminal: true,
         ..Surroundings::pipes()
     };
-    let mut hub = Hub::new(&Output { color: When::Never, ..output() }, true, around);
+    let mut hub = Hub::new(&Output { color: When::Never, ..output() }, COMMANDS, around);
     let stats = Stats { accepted: 2, running: 1, input_closed: true, ..Stats::default() };
     let due = hub.progress(&stats, Time::ZERO).unwrap();
     assert_eq!(written(&mut hub), (String::new(), String::new()));
@@ -122,7 +124,7 @@ fn on_a_terminal_the_progress_line_comes_and_goes() {
 fn colours_only_where_they_are_wanted() {
     let colored = |color, stderr_is_terminal| {
         let around = Surroundings { stderr_is_terminal, ..Surroundings::pipes() };
-        let mut hub = Hub::new(&Output { color, progress: When::Never, ..output() }, true, around);
+        let mut hub = Hub::new(&Output { color, progress: When::Never, ..output() }, COMMANDS, around);
         hub.record(&not_ok(Status::Failed, r#"{"message":"exit code 3"}"#));
         written(&mut hub).1.contains("\x1b[31mfailed\x1b[0m")
     };

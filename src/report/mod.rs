@@ -25,7 +25,7 @@ mod summary;
 pub mod terminal;
 mod text;
 
-pub use hub::{Ending, Hub};
+pub use hub::{Ending, Hub, Jobs};
 pub use joblog::HEADER as JOBLOG_HEADER;
 pub use stderr::Stderr;
 pub use terminal::Surroundings;

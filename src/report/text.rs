@@ -4,6 +4,7 @@
 use super::answer::{Ended, Fault, Stream, text_of};
 use super::escape;
 use super::failure::{self, Failures};
+use super::hub::Jobs;
 use super::sink::Sink;
 use super::streams::Streams;
 use super::style::{PREFIX, count};
@@ -15,8 +16,8 @@ use std::path::Path;
 /// Turns records into text.
 #[derive(Debug)]
 pub(super) struct Text {
-    /// Jobs are commands: a result is how one ended, not a value.
-    pub(super) is_command: bool,
+    /// What they are.
+    pub(super) jobs: Jobs,
     /// `--tag`.
     pub(super) has_tags: bool,
     /// `-q`.
@@ -39,10 +40,10 @@ impl Text {
     /// Tells how a job ended.
     pub(super) fn record(&self, record: &Record, failures: &mut Failures, streams: &mut Streams) {
         let fault = Fault::of(record);
-        let ended = Ended::of(record, &fault, self.is_command);
+        let ended = Ended::of(record, &fault, self.jobs.is_command);
         let tag = self.has_tags.then(|| tag_of(record));
         // What functions print is in no file.
-        let options = if self.is_command { "--max-output, --output-dir" } else { "--max-output" };
+        let options = if self.jobs.is_command { "--max-output, --output-dir" } else { "--max-output" };
         let stdout = Printout {
             stream: stream_of(record.rare().stdout.as_ref(), ended.stdout),
             total: total_of(record.rare().stdout.as_ref()).or(ended.stdout_bytes),
@@ -51,7 +52,7 @@ impl Text {
             options,
         };
         let missing_stdout = stdout.write_to(streams, Streams::stdout);
-        if !self.is_command && record.status == Status::Ok {
+        if !self.jobs.is_command && record.status == Status::Ok {
             push_value(record, tag.as_deref(), streams);
         }
         if record.status != Status::Ok && failures.admits(record.status) {
@@ -73,7 +74,7 @@ impl Text {
         if let Some(traceback) = ended.traceback {
             push_traceback(&text_of(traceback.get()), streams);
         }
-        if let Some(text) = failure::leftovers(&ended.leaked).filter(|_| !self.is_quiet) {
+        if let Some(text) = failure::leftovers(&ended.leaked, self.jobs.keeps_leftovers).filter(|_| !self.is_quiet) {
             push_note(record, &text, streams);
         }
     }

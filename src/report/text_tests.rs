@@ -4,12 +4,12 @@ use super::*;
 use crate::config::Output;
 use crate::job::UserId;
 use crate::report::fixtures::{never_begun, not_ok, ok};
-use crate::report::hub::tests::{output, written};
+use crate::report::hub::tests::{COMMANDS, output, written};
 use crate::report::{Hub, Surroundings};
 use std::io::Write;
 
 fn told_with(output: &Output, is_command: bool, record: &Record) -> (String, String) {
-    let mut hub = Hub::new(output, is_command, Surroundings::pipes());
+    let mut hub = Hub::new(output, Jobs { is_command, ..COMMANDS }, Surroundings::pipes());
     hub.record(record);
     written(&mut hub)
 }
@@ -58,7 +58,7 @@ fn files_that_a_foreign_program_names_are_not_opened() {
 
 #[test]
 fn a_message_of_ours_begins_on_its_own_line() {
-    let mut hub = Hub::new(&output(), true, Surroundings::pipes());
+    let mut hub = Hub::new(&output(), COMMANDS, Surroundings::pipes());
     hub.record(&ok(r#"{"exit_code":0,"stdout":"","stderr":"open"}"#));
     hub.record(&not_ok(Status::Failed, r#"{"message":"exit code 1"}"#));
     assert_eq!(written(&mut hub).1, "open\nsupervisor: job 1 (echo hi) failed: exit code 1\n");
@@ -160,7 +160,10 @@ fn every_other_end_in_words() {
 fn what_a_command_left_behind_is_told() {
     let record =
         ok(r#"{"exit_code":0,"stdout":"","stderr":"","leaked":[{"pid":5,"name":"sleep 9"},{"pid":6,"name":"b"}]}"#);
-    let told = "supervisor: job 1 (echo hi): left 2 processes behind, killed unless --keep-leftovers: sleep 9 (pid 5), b (pid 6)\n";
+    let told = "supervisor: job 1 (echo hi): left 2 processes behind, now killed: sleep 9 (pid 5), b (pid 6)\n";
     assert_eq!(command(&record), pair("", told));
+    let mut kept = Hub::new(&output(), Jobs { keeps_leftovers: true, ..COMMANDS }, Surroundings::pipes());
+    kept.record(&record);
+    assert_eq!(written(&mut kept).1, told.replace(", now killed", ""));
     assert_eq!(told_with(&Output { volume: crate::config::Volume::Quiet, ..output() }, true, &record), pair("", ""));
 }

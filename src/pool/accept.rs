@@ -7,7 +7,7 @@ use super::stop::Stop;
 use super::{Action, Notice, Pool, Reading, request};
 use crate::exit::ExitCode;
 use crate::ids::JobId;
-use crate::job::{Call, Invalid, Job, UserId};
+use crate::job::{Argument, Call, Invalid, Job, JobOptions, UserId};
 use crate::record::Status;
 
 /// Most jobs that wait for a worker. Enough that many workers with many short jobs each find work between two reads of
@@ -20,6 +20,12 @@ pub(super) const FAR_JOBS_MAX: usize = 16_384;
 
 /// Most bytes of jobs that wait in memory (one longer job alone may exceed it).
 pub(super) const QUEUE_BYTES_MAX: usize = 512 << 10;
+
+/// What one of many small pieces takes beside its text.
+const PIECE_BYTES: usize = 16;
+
+/// So much of a job's id and options is not counted, or jobs with a short id could not be read as far ahead as others.
+const FREE_BYTES: usize = 64;
 
 /// While more bytes of records than this wait to be written, no job is begun and none is read. Whoever writes them says
 /// so when they are fewer again.
@@ -184,23 +190,93 @@ pub(super) fn priority(entry: &JobEntry) -> i64 {
     entry.job.options.as_ref().map_or(0, |options| options.priority)
 }
 
-/// What a job takes in memory, roughly.
+/// What a job takes in memory, roughly: all of it that has the length the list gave it.
 fn weight(job: &Job) -> usize {
     let call = match &job.call {
         Call::Line(line) => line.len(),
         Call::Function(call) => call.method().map_or(0, str::len) + call.params().len(),
         Call::Command(command) => {
             let argument = match &command.argument {
-                crate::job::Argument::Argv(words) => words.iter().map(|word| word.len()).sum(),
-                crate::job::Argument::Shell(line) => line.len(),
+                Argument::Argv(words) => words.iter().map(|word| PIECE_BYTES + word.len()).sum(),
+                Argument::Shell(line) => line.len(),
             };
-            let env: usize = command.env.iter().map(|(name, value)| name.len() + value.len()).sum();
-            argument + env + command.stdin.as_ref().map_or(0, String::len)
+            let env: usize = command.env.iter().map(|(name, value)| 2 * PIECE_BYTES + name.len() + value.len()).sum();
+            let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+            argument + env + text(&command.cwd) + text(&command.stdin)
         }
     };
-    call + 16
+    let told = id_bytes(&job.id) + job.options.as_deref().map_or(0, options_weight);
+    call + 16 + told.saturating_sub(FREE_BYTES)
+}
+
+/// What is asked for a job alone. Each of its locks is noted by name once more while it is held.
+fn options_weight(options: &JobOptions) -> usize {
+    let needs: usize = options.needs.iter().map(|id| PIECE_BYTES + id_bytes(id)).sum();
+    let locks: usize = options.locks.iter().map(|name| PIECE_BYTES + name.len()).sum();
+    needs + 2 * locks + options.tags.as_ref().map_or(0, |tags| tags.get().len())
+}
+
+fn id_bytes(id: &UserId) -> usize {
+    match id {
+        UserId::Number(_) => 0,
+        UserId::Json(text) => text.len(),
+    }
 }
 
 fn need_failed(id: &UserId) -> String {
     format!("needs {id}, which did not end ok")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::{Command, FunctionCall};
+    use crate::json::Json;
+
+    const LONG: usize = 100_000;
+
+    fn job(call: Call, options: Option<JobOptions>) -> Job {
+        Job { number: JobId(1), id: UserId::Number(1), call, options: options.map(Box::new), past: None }
+    }
+
+    fn line() -> Call {
+        Call::Line((*b"x").into())
+    }
+
+    fn with(change: impl FnOnce(&mut JobOptions)) -> Job {
+        let mut options = JobOptions::default();
+        change(&mut options);
+        job(line(), Some(options))
+    }
+
+    #[test]
+    fn whatever_may_be_long_in_a_job_is_counted() {
+        let long = || "y".repeat(LONG);
+        let id = || UserId::Json(long().into());
+        let tags = || Json::parse(&format!("[\"{}\"]", long())).unwrap();
+        let command = |change: &dyn Fn(&mut Command)| {
+            let argument = Argument::Shell((*b"x").into());
+            let mut command = Command { argument, cwd: None, env: Vec::new(), stdin: None };
+            change(&mut command);
+            job(Call::Command(Box::new(command)), None)
+        };
+        for (what, job) in [
+            ("line", job(Call::Line(long().into_bytes().into()), None)),
+            ("params", job(Call::Function(FunctionCall::new(Some("f"), &tags())), None)),
+            ("id", Job { id: id(), ..job(line(), None) }),
+            ("tags", with(|options| options.tags = Some(tags()))),
+            ("needs", with(|options| options.needs = vec![id()])),
+            ("many needs", with(|options| options.needs = vec![UserId::Number(1); LONG / PIECE_BYTES])),
+            ("locks", with(|options| options.locks = vec![long().into()])),
+            ("words", command(&|command| command.argument = Argument::Argv(vec![long().into_bytes().into()]))),
+            ("many words", command(&|command| command.argument = Argument::Argv(vec![Box::default(); LONG / 16]))),
+            ("shell line", command(&|command| command.argument = Argument::Shell(long().into_bytes().into()))),
+            ("cwd", command(&|command| command.cwd = Some(long()))),
+            ("env", command(&|command| command.env = vec![(long(), String::new())])),
+            ("stdin", command(&|command| command.stdin = Some(long()))),
+        ] {
+            assert!(weight(&job) + FREE_BYTES >= LONG, "{what}: {}", weight(&job));
+        }
+        assert!(weight(&job(line(), None)) < 100);
+    }
 }

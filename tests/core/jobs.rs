@@ -5,6 +5,7 @@ use std::time::Duration;
 use supervisor::config::{Failures, Halt};
 use supervisor::exit::ExitCode;
 use supervisor::job::JobOptions;
+use supervisor::json::Json;
 use supervisor::pool::Event;
 use supervisor::record::Status;
 
@@ -45,6 +46,30 @@ fn records_keep_the_order_of_the_list() {
     t.worker(1).answers("a1");
     t.records(&["a1", "a2", "a3"], Status::Ok);
     t.ends(ExitCode::Success);
+}
+
+#[test]
+fn what_waits_is_bounded_in_bytes_whatever_they_stand_in() {
+    let long = "x".repeat(300_000);
+    let changes: [fn(&mut JobOptions, &str); 2] = [
+        |options, long| options.tags = Some(Json::parse(&format!("[\"{long}\"]")).unwrap()),
+        |options, long| options.locks = vec![long.into()],
+    ];
+    for change in changes {
+        let mut t = Script::new(|_| {});
+        t.reads_job("a1", |_| {});
+        t.reads_job("a2", |options| change(options, &long));
+        let one_is_enough = !t.pool.wants_job();
+        t.reads_job("a3", |options| change(options, &long));
+        assert!(!t.pool.wants_job(), "600 kB wait");
+        t.all_start();
+        t.passes(seconds(1));
+        t.worker(1).gets(&["a1"]).answers("a1").gets(&["a2"]);
+        assert_eq!(t.pool.wants_job(), !one_is_enough, "300 kB wait");
+        t.passes(seconds(1));
+        t.worker(1).answers("a2").gets(&["a3"]);
+        assert!(t.pool.wants_job(), "none waits");
+    }
 }
 
 #[test]

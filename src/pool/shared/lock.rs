@@ -4,6 +4,7 @@ use super::params::{Params, Refusal};
 use super::{Asked, Effect, Kind, NOT_HELD, Party, Shared, Waiter, acquired, deadlock, timed_out_acquiring};
 use serde_json::json;
 use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
 
 #[derive(Debug, Default)]
 pub(super) struct Lock {
@@ -22,7 +23,7 @@ enum Claim {
     /// A job that needs all of these, by its number.
     Job {
         number: u64,
-        names: Box<[Box<str>]>,
+        names: Arc<[Box<str>]>,
     },
 }
 
@@ -109,7 +110,7 @@ impl Shared {
                 }
                 // It may need others too; while it does not have them, those behind it need not wait.
                 Claim::Job { number, names } => {
-                    let (number, names) = (*number, names.clone());
+                    let (number, names) = (*number, Arc::clone(names));
                     if self.take_all(number, &names) {
                         self.effects.push_back(Effect::Granted(number));
                         return;
@@ -117,6 +118,15 @@ impl Shared {
                     at += 1;
                 }
             }
+        }
+        self.forget_lock_unless_used(name);
+    }
+
+    /// A lock of which nothing is to be remembered is as good as one that was never named: lists may name one for each job.
+    fn forget_lock_unless_used(&mut self, name: &str) {
+        let used = |lock: &Lock| lock.holder.is_some() || lock.orphaned || !lock.waiters.is_empty();
+        if self.locks.get(name).is_some_and(|lock| !used(lock)) {
+            self.locks.remove(name);
         }
     }
 
@@ -128,8 +138,9 @@ impl Shared {
         if self.take_all(number, names) {
             return true;
         }
+        let all: Arc<[Box<str>]> = names.into();
         for name in names {
-            let claim = Claim::Job { number, names: names.into() };
+            let claim = Claim::Job { number, names: Arc::clone(&all) };
             self.locks.get_mut(name).expect("just made").waiters.push_back(claim);
         }
         false
@@ -165,6 +176,7 @@ impl Shared {
         for name in names {
             if let Some(lock) = self.locks.get_mut(name) {
                 lock.waiters.retain(|claim| !matches!(claim, Claim::Job { number: other, .. } if *other == number));
+                self.forget_lock_unless_used(name);
             }
         }
         self.party_ended(Party::Waiting(number), true);

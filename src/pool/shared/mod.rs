@@ -22,7 +22,8 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-/// Most objects of all kinds together. They are not removed while the run lasts, so names made up per job have an end.
+/// Most objects of all kinds together. But for locks that nobody holds they are not removed while the run lasts, so names
+/// made up per job have an end.
 pub(super) const OBJECTS_MAX: usize = 100_000;
 
 /// Most bytes of values and queued items together.

@@ -142,6 +142,26 @@ fn the_next_holder_learns_of_a_lock_that_was_not_released() {
 }
 
 #[test]
+fn a_lock_of_which_nothing_is_to_be_remembered_takes_no_memory() {
+    let mut t = Table::new();
+    for number in 0..100 {
+        let own: Box<str> = format!("lock {number}").into();
+        let names = ["common".into(), own];
+        assert!(t.shared.claim(number, &names));
+        assert!(!t.shared.claim(1_000 + number, &names), "another job waits for both");
+        t.shared.hand_over(number, &names, party('A'));
+        t.shared.forget_job(1_000 + number, &names);
+        t.shared.job_ended(WorkerId('A' as u32), Generation(1), 7, true);
+        t.ask('B', "1", "lock.acquire", json!({"name": "asked"}));
+        t.ask('B', "2", "lock.release", json!({"name": "asked"}));
+        assert!(t.shared.locks.is_empty(), "{:?}", t.shared.locks);
+    }
+    t.ask('A', "1", "lock.acquire", json!({"name": "l"}));
+    t.dies('A');
+    assert_eq!(t.shared.locks.len(), 1, "the next holder is to learn that it was not released");
+}
+
+#[test]
 fn semaphores_count() {
     let mut t = Table::new();
     let s = || json!({"name": "s", "value": 2});

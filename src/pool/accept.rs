@@ -41,7 +41,7 @@ impl Pool {
             && self.queue.len() < ready_max
             && parked < FAR_JOBS_MAX
             && (self.queued_bytes < QUEUE_BYTES_MAX || self.queue.len() + parked == 0)
-            && (self.order.as_ref().is_none_or(|order| !order.window_is_full()) || self.head_waits_for_others())
+            && (self.order.as_ref().is_none_or(|order| !order.is_full()) || self.head_waits_for_others())
     }
 
     pub(super) fn accept(&mut self, job: Job) {

@@ -2,15 +2,16 @@
 
 use super::job_table::JobKey;
 use crate::ids::JobId;
+use crate::job::UserId;
 use crate::json::Json;
-use crate::record::Record;
+use crate::record::{Printed, Record};
 use std::collections::VecDeque;
 
 /// Most jobs between the oldest record that is still owed and the newest job read. Beyond it reading pauses, so that
 /// one slow job at the head does not make the rest pile up.
 pub(super) const WINDOW_JOBS_MAX: usize = 65_536;
 
-/// Most bytes of records held back. Beyond it only the job at the head is begun.
+/// Most bytes of records held back. Beyond it only the job at the head is begun, and none is read.
 pub(super) const HELD_BYTES_MAX: usize = 32 << 20;
 
 /// The window of jobs whose records are still owed or held back.
@@ -78,9 +79,9 @@ impl Order {
         }
     }
 
-    /// Whether reading should pause.
-    pub(super) fn window_is_full(&self) -> bool {
-        self.slots.len() >= WINDOW_JOBS_MAX
+    /// Whether reading should pause. What is read may become a record at once, when it is no job or the run is being stopped.
+    pub(super) fn is_full(&self) -> bool {
+        self.slots.len() >= WINDOW_JOBS_MAX || self.holds_too_much()
     }
 
     /// Whether only the head may be begun.
@@ -89,8 +90,71 @@ impl Order {
     }
 }
 
+/// What a record takes in memory, roughly: all of it that has the length a job or its worker gave it.
 fn weight(record: &Record) -> usize {
     let json = |value: &Option<Json>| value.as_ref().map_or(0, |value| value.get().len());
-    let printed = |value: &Option<crate::record::Printed>| value.as_ref().map_or(0, |value| value.bytes.len());
-    256 + json(&record.result) + json(&record.error) + printed(&record.rare().stdout) + printed(&record.rare().stderr)
+    let printed = |value: &Option<Printed>| value.as_ref().map_or(0, |value| value.bytes.len());
+    let id = match &record.id {
+        UserId::Number(_) => 0,
+        UserId::Json(text) => text.len(),
+    };
+    let rare = record.rare.as_deref().map_or(0, |rare| {
+        let command = rare.command.as_ref().map_or(0, Vec::len);
+        printed(&rare.stdout) + printed(&rare.stderr) + rare.label.len() + command + json(&rare.tags)
+    });
+    256 + id + json(&record.result) + json(&record.error) + rare
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::Status;
+    use std::time::Duration;
+
+    fn record(number: u64, change: impl FnOnce(&mut Record)) -> Record {
+        let mut record = Record {
+            id: UserId::Number(number),
+            status: Status::Ok,
+            result: None,
+            error: None,
+            worker: None,
+            pid: None,
+            attempts: 1,
+            start: None,
+            duration: Duration::ZERO,
+            number: JobId(number),
+            rare: None,
+        };
+        change(&mut record);
+        record
+    }
+
+    #[test]
+    fn whatever_may_be_long_in_a_record_counts_as_held_back() {
+        let long = || "y".repeat(HELD_BYTES_MAX);
+        let value = || Some(Json::parse(&format!("[\"{}\"]", long())).unwrap());
+        let printed = || Some(Printed { bytes: long().into(), total: 0 });
+        type Change<'a> = (&'a str, &'a dyn Fn(&mut Record));
+        let changes: [Change<'_>; 8] = [
+            ("id", &|record| record.id = UserId::Json(long().into())),
+            ("result", &|record| record.result = value()),
+            ("error", &|record| record.error = value()),
+            ("stdout", &|record| record.rare_mut().stdout = printed()),
+            ("stderr", &|record| record.rare_mut().stderr = printed()),
+            ("label", &|record| record.rare_mut().label = long().into()),
+            ("command", &|record| record.rare_mut().command = Some(long().into())),
+            ("tags", &|record| record.rare_mut().tags = value()),
+        ];
+        for (what, change) in changes {
+            let mut order = Order::default();
+            (1..=3).for_each(|number| order.accept(JobId(number), None));
+            order.hold(JobId(3), record(3, |_| {}));
+            assert!(!order.holds_too_much(), "a small one is held");
+            order.hold(JobId(2), record(2, change));
+            assert!(order.holds_too_much() && order.is_full(), "{what}");
+            order.hold(JobId(1), record(1, |_| {}));
+            while order.release().is_some() {}
+            assert_eq!((order.held_bytes, order.slots.len()), (0, 0), "{what}");
+        }
+    }
 }

@@ -73,6 +73,29 @@ fn what_waits_is_bounded_in_bytes_whatever_they_stand_in() {
 }
 
 #[test]
+fn records_held_back_are_bounded_though_their_jobs_are_never_begun() {
+    let mut t = Script::new(|config| (config.keep_order, config.halt) = (true, Halt::Soon(Failures::Count(1))));
+    t.reads(&["a1"]);
+    t.all_start();
+    t.worker(1).gets(&["a1"]);
+    t.reads_garbage();
+    let mut read = 0;
+    while t.pool.wants_job() {
+        t.reads_job("a2", |options| {
+            options.tags = Some(Json::parse(&format!("[\"{}\"]", "x".repeat(1 << 20))).unwrap())
+        });
+        read += 1;
+        assert!(read < 40, "each has its record, which is held back");
+    }
+    assert!(read > 30);
+    t.worker(1).answers("a1");
+    t.record("a1", Status::Ok);
+    t.record("bad", Status::Invalid);
+    (0..read).for_each(|_| drop(t.record("a2", Status::Skipped)));
+    assert!(t.pool.wants_job());
+}
+
+#[test]
 fn needs_wait_and_failure_passes_on() {
     let mut t = Script::new(|_| {});
     t.reads_job("last", needing(&["middle"]));

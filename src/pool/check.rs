@@ -54,6 +54,7 @@ impl Pool {
             open += worker.flights.open();
             running += worker.flights.iter().filter(|(_, f)| f.begun.is_some() && f.job.is_some()).count();
             assert!(worker.flights.begun() <= worker.concurrency, "no more is begun than the worker can run");
+            assert!(worker.flights.is_compact(), "what was answered is forgotten");
             if let Some(load) = self.offers.load(worker.id) {
                 assert_eq!(load, worker.flights.open(), "the offer says what the worker has to do");
                 assert_eq!(worker.state, State::Up, "only workers that are up are offered");

@@ -6,7 +6,7 @@
 use super::job_table::JobKey;
 use crate::record::Printed;
 use crate::time::{Now, Time};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 /// One open request.
 #[derive(Debug)]
@@ -47,12 +47,19 @@ pub(super) enum Cancel {
     Stop,
 }
 
+/// How many answered requests may stand among the open ones, beyond twice as many as these are: so few that nobody minds,
+/// so many that answers which come nearly in turn never have any put aside.
+const HOLES_MAX: usize = 64;
+
 /// The open requests of one worker.
 #[derive(Debug, Default)]
 pub(super) struct Flights {
     /// By wire id, from `base`; `None` where already answered.
     slots: VecDeque<Option<Flight>>,
     base: u64,
+    /// Open ones below `base`: they stay open while many behind them are answered, and are put aside so that these can be
+    /// forgotten.
+    aside: BTreeMap<u64, Flight>,
     open: usize,
     begun: usize,
     /// Wire id of the first request that may not have been begun.
@@ -84,21 +91,39 @@ impl Flights {
 
     /// An open request.
     pub(super) fn get_mut(&mut self, id: u64) -> Option<&mut Flight> {
-        let at = usize::try_from(id.checked_sub(self.base)?).ok()?;
-        self.slots.get_mut(at)?.as_mut()
+        match id.checked_sub(self.base) {
+            Some(at) => self.slots.get_mut(usize::try_from(at).ok()?)?.as_mut(),
+            None => self.aside.get_mut(&id),
+        }
     }
 
     /// Takes an open request out: it was answered, or its worker is gone.
     pub(super) fn take(&mut self, id: u64) -> Option<Flight> {
-        let at = usize::try_from(id.checked_sub(self.base)?).ok()?;
-        let flight = self.slots.get_mut(at)?.take()?;
+        let flight = match id.checked_sub(self.base) {
+            Some(at) => self.slots.get_mut(usize::try_from(at).ok()?)?.take()?,
+            None => self.aside.remove(&id)?,
+        };
         self.open -= 1;
         self.begun -= usize::from(flight.begun.is_some());
         while let Some(None) = self.slots.front() {
             self.slots.pop_front();
             self.base += 1;
         }
+        if !self.is_compact() {
+            self.put_aside();
+        }
         Some(flight)
+    }
+
+    /// Each request is put aside once at most, and its place is given up for good.
+    #[cold]
+    fn put_aside(&mut self) {
+        while !self.is_compact() {
+            if let Some(Some(flight)) = self.slots.pop_front() {
+                self.aside.insert(self.base, flight);
+            }
+            self.base += 1;
+        }
     }
 
     /// The worker has room: marks the oldest request that was not begun as begun, and names it.
@@ -106,7 +131,6 @@ impl Flights {
         if self.begun >= concurrency {
             return None;
         }
-        self.first_not_begun = self.first_not_begun.max(self.base);
         while self.first_not_begun < self.next_id() {
             let id = self.first_not_begun;
             self.first_not_begun += 1;
@@ -121,8 +145,15 @@ impl Flights {
 
     /// Open requests with their ids, oldest first.
     pub(super) fn iter(&self) -> impl Iterator<Item = (u64, &Flight)> {
-        let base = self.base;
-        self.slots.iter().enumerate().filter_map(move |(at, flight)| Some((base + at as u64, flight.as_ref()?)))
+        let (base, aside) = (self.base, self.aside.iter().map(|(&id, flight)| (id, flight)));
+        aside.chain(
+            self.slots.iter().enumerate().filter_map(move |(at, flight)| Some((base + at as u64, flight.as_ref()?))),
+        )
+    }
+
+    /// Whether the account is as small as its limit says, for the check of cross-references.
+    pub(super) fn is_compact(&self) -> bool {
+        self.slots.len() <= 2 * self.open + HOLES_MAX
     }
 
     /// How many are open.
@@ -148,7 +179,75 @@ impl Flights {
 
     /// Whether there is any that [`Flights::followers`] would name. Requests are begun in turn, so those are last.
     pub(super) fn has_followers(&self) -> bool {
-        let last = self.slots.iter().rev().flatten().next();
+        let last = self.slots.iter().rev().flatten().next().or_else(|| self.aside.values().next_back());
         last.is_some_and(|flight| flight.begun.is_none() && flight.cancel.is_none())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::JobId;
+    use crate::job::{Call, Job, UserId};
+    use crate::pool::job_table::{JobEntry, JobState, JobTable};
+
+    fn key() -> JobKey {
+        let call = Call::Line((*b"x").into());
+        let job = Job { past: None, number: JobId(1), id: UserId::Number(1), call, options: None };
+        JobTable::default().insert(JobEntry {
+            job,
+            attempts: 0,
+            suspect: false,
+            came_back_late: false,
+            granted: false,
+            state: JobState::Sent,
+            bytes: 0,
+            retry_at: None,
+            last: None,
+        })
+    }
+
+    #[test]
+    fn behind_a_request_that_stays_open_the_answered_ones_are_forgotten() {
+        let (key, mut flights) = (key(), Flights::default());
+        let long = flights.push(key);
+        for _ in 0..10_000 {
+            let ids: Vec<u64> = (0..5).map(|_| flights.push(key)).collect();
+            while flights.begin_next(3, Now::default()).is_some() {}
+            for id in ids.into_iter().rev() {
+                assert!(flights.get_mut(id).is_some() && flights.take(id).is_some());
+                assert!(flights.get_mut(id).is_none() && flights.take(id).is_none(), "it was answered");
+            }
+            assert!(flights.is_compact());
+        }
+        assert_eq!(flights.next_id(), 50_001);
+        assert_eq!((flights.begun_ids(), flights.open()), (vec![long], 1));
+        assert!(flights.slots.capacity() < 500, "{}", flights.slots.capacity());
+        assert!(flights.take(long).is_some());
+        assert!(flights.slots.is_empty() && flights.aside.is_empty() && flights.begun() == 0);
+    }
+
+    #[test]
+    fn requests_are_found_however_they_are_answered() {
+        let (key, mut flights) = (key(), Flights::default());
+        let mut open = Vec::new();
+        // Some stay open for long, others are answered soon, in no order.
+        for round in 0..5_000_usize {
+            open.push(flights.push(key));
+            if round % 7 != 0 {
+                let id = open.remove(round * 31 % open.len());
+                assert!(flights.take(id).is_some(), "{id}");
+            }
+            if round % 500 == 0 {
+                assert!(flights.iter().map(|(id, _)| id).eq(open.iter().copied()));
+                assert!(open.iter().all(|&id| flights.get_mut(id).is_some()));
+            }
+        }
+        assert_eq!(flights.open(), open.len());
+        assert!(flights.has_followers() && !flights.aside.is_empty());
+        // What is put aside is begun in its turn all the same.
+        while flights.begin_next(usize::MAX, Now::default()).is_some() {}
+        assert_eq!(flights.begun_ids(), open);
+        assert!(!flights.has_followers());
     }
 }

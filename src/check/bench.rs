@@ -1,7 +1,7 @@
 //! Where checks are made: the program in a state to be asked, started again when a check has brought it down.
 
 use super::Options;
-use super::session::{Answer, Session, Wait};
+use super::session::{Answer, ID_CHARS_MAX, Session, Wait};
 use crate::process::SpawnError;
 use crate::protocol::encode;
 use crate::status::ExitStatus;
@@ -12,6 +12,9 @@ use std::time::Duration;
 pub(super) const UNKNOWN: &str = "supervisor.check/unknown";
 /// How long what should not come is waited for, and how long a program may take to notice that it should end.
 const SHORT: Duration = Duration::from_millis(500);
+
+/// Most ids of answers that nobody asked for which are remembered. One is told.
+const UNASKED_MAX: usize = 100;
 
 /// How a check came out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,7 +60,7 @@ pub(super) struct Exchange {
     pub(super) answers: Vec<Answer>,
     /// An answer that answers nothing: what is wrong with it.
     malformed: Option<String>,
-    /// When it ended: how, with its last words.
+    /// When it ended: how, with its last words. When it wrote too much: what.
     end: String,
     limit: Duration,
 }
@@ -78,7 +81,7 @@ impl Exchange {
             Wait::TimedOut => {
                 Some(Findings::new(Mark::Fail, format!("no answer within {:?}; does it flush its output?", self.limit)))
             }
-            Wait::Ended => Some(Findings::new(Mark::Fail, self.end.clone())),
+            Wait::Ended | Wait::Flooded => Some(Findings::new(Mark::Fail, self.end.clone())),
         }
     }
 }
@@ -166,12 +169,14 @@ impl<'a> Bench<'a> {
         let wait = session.wait(limit, |session| {
             session.malformed.iter().any(|one| is_one_of(&one)) || ids.iter().all(|id| answered(session, id))
         });
-        let answers = std::mem::take(&mut session.answers);
+        let answers = session.take_answers();
         let malformed = session.malformed.iter().find(is_one_of).map(|(_, what)| what.clone());
         let mut end = String::new();
         if wait == Wait::Ended {
             let status = session.wait_end(SHORT);
             end = how_it_ended(status, &session.last_words);
+        } else if wait == Wait::Flooded {
+            end = session.excess.clone().unwrap_or_default();
         }
         self.has_ended |= wait == Wait::Ended;
         if wait != Wait::Done || malformed.is_some() {
@@ -181,7 +186,9 @@ impl<'a> Bench<'a> {
         for answer in &answers {
             match open.iter().position(|id| *id == answer.id) {
                 Some(at) => drop(open.swap_remove(at)),
-                None if answer.id != "null" => self.unasked.push(answer.id.clone()),
+                None if answer.id != "null" && self.unasked.len() < UNASKED_MAX => {
+                    self.unasked.push(answer.id.chars().take(ID_CHARS_MAX).collect());
+                }
                 None => {}
             }
         }
@@ -204,7 +211,7 @@ impl<'a> Bench<'a> {
     pub(super) fn listen(&mut self) -> Result<Vec<Answer>, SpawnError> {
         let session = self.session()?;
         session.wait(SHORT, |_| false);
-        Ok(std::mem::take(&mut session.answers))
+        Ok(session.take_answers())
     }
 }
 

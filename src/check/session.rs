@@ -17,6 +17,16 @@ use std::time::{Duration, Instant};
 const LAST_WORDS_BYTES: usize = 2048;
 /// Longest line that is taken.
 const LINE_BYTES_MAX: usize = 64 << 20;
+/// Most answers that are kept until somebody looks at them. No check asks for more than two at once.
+const ANSWERS_MAX: usize = 1_000;
+/// Most bytes of answers that are kept, one line more or less.
+const ANSWERS_BYTES_MAX: usize = LINE_BYTES_MAX;
+/// Most bytes that wait to be written to it, what a check sends not counted: answers to what it asks itself.
+const REPLIES_BYTES_MAX: usize = 4 << 20;
+/// Most reads of one stream before the other streams and the time are looked at again.
+const READS_IN_TURN: usize = 16;
+/// How much of the id of an answer that fits nothing is kept: more than any id that was given has.
+pub(super) const ID_CHARS_MAX: usize = 100;
 /// How often it is looked whether the process has ended, once its output has.
 const LOOK_EVERY_MS: u8 = 5;
 
@@ -40,6 +50,8 @@ pub(super) enum Wait {
     TimedOut,
     /// The program's output ended first.
     Ended,
+    /// The program wrote more than anybody asked for ([`Session::excess`]).
+    Flooded,
 }
 
 /// The program, running.
@@ -52,8 +64,13 @@ pub(super) struct Session {
     _lifeline: OwnedFd,
     outgoing: Vec<u8>,
     decoder: LineDecoder,
+    /// Answers to what it asked that were not written yet.
+    replies: usize,
     /// Everything that was understood and not yet looked at.
     pub(super) answers: Vec<Answer>,
+    answers_bytes: usize,
+    /// What it did beyond all measure. Since then nothing it writes is kept.
+    pub(super) excess: Option<String>,
     /// Ids of answers that answer nothing, and what is wrong with them.
     pub(super) malformed: Vec<(String, String)>,
     pub(super) ready: Option<ReadyParams>,
@@ -87,7 +104,10 @@ impl Session {
             _lifeline: pipe.1,
             outgoing: Vec::new(),
             decoder: LineDecoder::new(LINE_BYTES_MAX),
+            replies: 0,
             answers: Vec::new(),
+            answers_bytes: 0,
+            excess: None,
             malformed: Vec::new(),
             ready: None,
             misfit: None,
@@ -127,6 +147,9 @@ impl Session {
             if left.is_zero() {
                 return Wait::TimedOut;
             }
+            if self.excess.is_some() {
+                return Wait::Flooded;
+            }
             self.poll(left);
             if !self.take_output() {
                 return if done(self) { Wait::Done } else { Wait::Ended };
@@ -134,6 +157,12 @@ impl Session {
             self.push_input();
             self.take_stderr();
         }
+    }
+
+    /// What it has answered so far.
+    pub(super) fn take_answers(&mut self) -> Vec<Answer> {
+        self.answers_bytes = 0;
+        std::mem::take(&mut self.answers)
     }
 
     /// Waits for its end.
@@ -180,12 +209,15 @@ impl Session {
         if self.stdin.is_none() {
             self.outgoing.clear();
         }
+        if self.outgoing.is_empty() {
+            self.replies = 0;
+        }
     }
 
-    /// Takes in what it wrote; `false` when that has ended.
+    /// Takes in some of what it wrote; `false` when that has ended.
     fn take_output(&mut self) -> bool {
         let mut buffer = vec![0; 1 << 16];
-        loop {
+        for _ in 0..READS_IN_TURN {
             match nix::unistd::read(&self.stdout, &mut buffer) {
                 Ok(0) => return false,
                 Ok(count) => self.take_lines(&buffer[..count]),
@@ -193,13 +225,18 @@ impl Session {
                 Err(errno) => return errno == Errno::EAGAIN,
             }
         }
+        true
     }
 
     fn take_lines(&mut self, bytes: &[u8]) {
         let mut decoder = std::mem::replace(&mut self.decoder, LineDecoder::new(0));
         let mut input = bytes;
-        while let Some(line) = decoder.next(&mut input) {
-            let Ok(line) = line else { break };
+        while self.excess.is_none() {
+            let Some(line) = decoder.next(&mut input) else { break };
+            let Ok(line) = line else {
+                self.excess = Some(format!("it sends a line of more than {} MiB", LINE_BYTES_MAX >> 20));
+                break;
+            };
             match Line::parse(line) {
                 Line::One(message) => self.take_message(&message, line),
                 Line::Batch(messages) => messages.iter().for_each(|message| self.take_message(message, line)),
@@ -219,21 +256,26 @@ impl Session {
     fn take_message(&mut self, message: &Message<'_>, line: &[u8]) {
         match message {
             Message::Malformed { id, fault } => {
-                self.malformed.push((id.to_string(), format!("it answered request {id} {fault}: {}", excerpt(line))));
+                if self.has_room_for_answer() {
+                    let id: String = id.chars().take(ID_CHARS_MAX).collect();
+                    let told = format!("it answered request {id} {fault}: {}", excerpt(line));
+                    self.malformed.push((id, told));
+                }
                 self.take_stray(line);
             }
             Message::Answer { id, outcome } => {
-                let id = id.unwrap_or("null").to_owned();
-                let body = outcome.text().to_owned();
-                let code = matches!(outcome, Outcome::Error(_)).then(|| code_of(&body));
-                self.answers.push(Answer { id, code, body });
+                if self.has_room_for_answer() {
+                    let id = id.unwrap_or("null").to_owned();
+                    let body = outcome.text().to_owned();
+                    let code = matches!(outcome, Outcome::Error(_)).then(|| code_of(&body));
+                    self.answers_bytes += id.len() + body.len();
+                    self.answers.push(Answer { id, code, body });
+                }
             }
             // An echo of what was sent is no answer.
             Message::Request { method, .. } if method == UNKNOWN => {}
             // Who asks its client for something must not be left waiting.
-            Message::Request { id, .. } => {
-                encode::error(&mut self.outgoing, id.get(), METHOD_NOT_FOUND, "this is a check");
-            }
+            Message::Request { id, .. } => self.refuse(id.get()),
             Message::Notification { method, params } if method == "ready" && self.ready.is_none() => {
                 match serde_json::from_str(params.map_or("{}", |params| params.get())) {
                     Ok(ready) => self.ready = Some(ready),
@@ -248,9 +290,35 @@ impl Session {
         }
     }
 
+    /// Whether one more answer is kept. When not, what it does is out of all proportion to what it was asked.
+    fn has_room_for_answer(&mut self) -> bool {
+        if self.answers.len() + self.malformed.len() >= ANSWERS_MAX {
+            let told = format!("it sends answers that nobody asked for: {ANSWERS_MAX} came while one was waited for");
+            self.excess.get_or_insert(told);
+        } else if self.answers_bytes >= ANSWERS_BYTES_MAX {
+            let told = format!("it sends answers of more than {} MiB together", ANSWERS_BYTES_MAX >> 20);
+            self.excess.get_or_insert(told);
+        }
+        self.excess.is_none()
+    }
+
+    /// Answers what it asks.
+    fn refuse(&mut self, id: &str) {
+        let before = self.outgoing.len();
+        encode::error(&mut self.outgoing, id, METHOD_NOT_FOUND, "this is a check");
+        self.replies += self.outgoing.len() - before;
+        if self.replies > REPLIES_BYTES_MAX {
+            let waiting = REPLIES_BYTES_MAX >> 20;
+            let told = format!("it asks and does not read the answers: more than {waiting} MiB wait for it");
+            self.excess.get_or_insert(told);
+            self.outgoing.truncate(before);
+        }
+    }
+
     fn take_stderr(&mut self) {
         let mut buffer = [0; 4096];
-        while let Some(stderr) = &self.stderr {
+        for _ in 0..READS_IN_TURN {
+            let Some(stderr) = &self.stderr else { return };
             match nix::unistd::read(stderr, &mut buffer) {
                 Ok(0) => self.stderr = None,
                 Ok(count) => {

@@ -4,6 +4,8 @@ use crate::harness::{Done, Run, TempDir, await_gone};
 use crate::ten_lines;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 
 fn check(timeout: &str, program: &[&str]) -> Done {
     Run::new(["check", "--format", "json", "--timeout", timeout, "--"]).args(program).run()
@@ -146,4 +148,37 @@ fn what_does_not_start_or_answer() {
     }
     Run::new(["check"]).run().expect_code(2);
     Run::new(["check", "--params", "[]", "--", "true"]).run().expect_code(2);
+}
+
+/// Room for the longest line and a little more.
+const MEMORY: u64 = 400 << 20;
+
+fn limit_memory(command: &mut Command, bytes: u64) {
+    let limit = libc::rlimit { rlim_cur: bytes, rlim_max: bytes };
+    let set = move || {
+        // SAFETY: setrlimit only reads the limit it is given.
+        match unsafe { libc::setrlimit(libc::RLIMIT_AS, &limit) } {
+            0 => Ok(()),
+            _ => Err(std::io::Error::last_os_error()),
+        }
+    };
+    // SAFETY: between fork and exec nothing but one system call is made.
+    unsafe { command.pre_exec(set) };
+}
+
+#[test]
+fn output_without_end_is_told_at_once_and_takes_little_memory() {
+    for (script, told) in [
+        (r#"exec yes '{"jsonrpc":"2.0","id":5,"result":1}'"#, "it sends answers that nobody asked for: 1000 came"),
+        (r#"exec yes '{"jsonrpc":"2.0","id":5}'"#, "it sends answers that nobody asked for: 1000 came"),
+        (r#"exec yes '{"jsonrpc":"2.0","id":5,"method":"a"}'"#, "it asks and does not read the answers"),
+        (r#"yes | tr -d '\n'"#, "it sends a line of more than 64 MiB"),
+    ] {
+        let run = Run::new(["check", "--timeout", "50s", "--", "sh", "-c", script]);
+        let done = run.with(|command| limit_memory(command, MEMORY)).run().expect_code(1);
+        assert!(done.text().starts_with("fail  start") && done.text().contains(told), "{script}: {}", done.text());
+        assert_eq!(done.text().lines().count(), 1, "{}", done.text());
+    }
+    let done = check("300ms", &["sh", "-c", "yes >&2 & exec sleep 1000"]).expect_code(1);
+    assert!(done.text().contains("no answer within 300ms"), "{}", done.text());
 }

@@ -36,6 +36,8 @@ pub(super) struct Child {
     closing: bool,
     /// Room in its pipe is being waited for.
     waiting: bool,
+    /// How many bytes were last said to wait for it.
+    told_backlog: usize,
     /// How often a read of its standard output has filled the buffer, without a break.
     full_reads: usize,
     /// Bytes read from its standard output.
@@ -82,6 +84,7 @@ impl Child {
             broken: false,
             closing: false,
             waiting: false,
+            told_backlog: 0,
             full_reads: 0,
             received: 0,
             delivered: 0,
@@ -156,8 +159,18 @@ impl Child {
         match std::mem::take(&mut self.broken) {
             true if self.stdin.is_some() => Event::StdinBroken { worker, generation, unread: self.withheld },
             true => Event::StdinBroken { worker, generation, unread: self.unread_at_break },
-            false => Event::StdinBacklog { worker, generation, bytes: self.outbox.len() },
+            false => {
+                self.told_backlog = self.outbox.len();
+                Event::StdinBacklog { worker, generation, bytes: self.told_backlog }
+            }
         }
+    }
+
+    /// The same, when it is no news that nothing waits.
+    pub(super) fn fresh_news_of_stdin(&mut self) -> Option<Event<'static>> {
+        let had_backlog = self.told_backlog > 0;
+        let news = self.news_of_stdin();
+        (had_backlog || !matches!(news, Event::StdinBacklog { bytes: 0, .. })).then_some(news)
     }
 
     /// Bytes of its output handed to the core.
@@ -237,4 +250,38 @@ fn in_pipe(pipe: &OwnedFd) -> usize {
     // SAFETY: FIONREAD writes one int to where the pointer shows, which lives as long as the call.
     let asked = unsafe { libc::ioctl(pipe.as_raw_fd(), libc::FIONREAD, &mut bytes) };
     if asked == 0 { usize::try_from(bytes).unwrap_or(0) } else { 0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nix::fcntl::OFlag;
+    use nix::unistd::{pipe2, read};
+
+    fn backlog(child: &mut Child) -> Option<usize> {
+        match child.fresh_news_of_stdin()? {
+            Event::StdinBacklog { bytes, .. } => Some(bytes),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn that_nothing_waits_any_more_is_told_whatever_was_sent_last() {
+        let flags = OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+        let ((other_end, stdin), (stdout, _w1), (stderr, _w2)) =
+            (pipe2(flags).unwrap(), pipe2(flags).unwrap(), pipe2(flags).unwrap());
+        let poller = Poller::new().unwrap();
+        let spawned = Spawned { pid: std::process::id(), stdin, stdout, stderr };
+        let mut child = Child::new(WorkerId(1), Generation(1), spawned, &poller).unwrap();
+        child.send(Piece::Bytes(vec![b'x'; 10]), &poller);
+        assert_eq!(backlog(&mut child), None);
+        child.send(Piece::Bytes(vec![b'x'; 100_000]), &poller);
+        assert!(backlog(&mut child).is_some_and(|bytes| bytes > 0), "more than a pipe holds");
+        let mut buffer = vec![0; 200_000];
+        while read(&other_end, &mut buffer).is_ok() {}
+        child.send(Piece::Bytes(vec![b'x'; 10]), &poller);
+        assert_eq!(backlog(&mut child), Some(0), "it went with the last piece");
+        child.send(Piece::Bytes(vec![b'x'; 10]), &poller);
+        assert_eq!(backlog(&mut child), None);
+    }
 }

@@ -275,9 +275,7 @@ impl Hands {
     }
 
     fn report_stdin(&mut self, worker: WorkerId, generation: Generation) {
-        let Some(child) = self.child(worker, generation) else { return };
-        let news = child.news_of_stdin();
-        if !matches!(news, Event::StdinBacklog { bytes: 0, .. }) {
+        if let Some(news) = self.child(worker, generation).and_then(Child::fresh_news_of_stdin) {
             self.tell(news);
         }
     }

@@ -24,6 +24,7 @@
 //! | `offers` | which worker has room, and the least to do |
 //! | `shelf` | answers that a worker holds back: when they are looked for |
 //! | `shared`, `serving` | locks, values, queues and the like, asked for by workers; released when their holder ends |
+//! | `unread` | answers to what workers asked that they have not read |
 //! | `guests` | processes inside the run that are no workers and ask for locks |
 //! | `lifecycle`, `restart` | the way of a worker: start, ready, drain, death; restart intensity |
 //! | `stop`, `halting` | why and how a run is stopped |
@@ -58,6 +59,7 @@ mod shelf;
 mod stats;
 mod stop;
 mod unmet;
+mod unread;
 mod watch;
 mod worker;
 
@@ -251,10 +253,9 @@ impl Pool {
             Event::StdinBroken { worker, generation, unread } => {
                 self.if_current(worker, generation, |pool| pool.stdin_broken(worker, unread));
             }
-            Event::StdinBacklog { worker, generation, bytes } => self.if_current(worker, generation, |pool| {
-                pool.workers[worker.index()].backlog = bytes;
-                pool.offer(worker);
-            }),
+            Event::StdinBacklog { worker, generation, bytes } => {
+                self.if_current(worker, generation, |pool| pool.stdin_backlog(worker, bytes));
+            }
         }
     }
 

@@ -96,6 +96,7 @@ impl Pool {
             }
             Message::Malformed { id: request, fault } => self.receive_malformed(id, &request, fault, line),
             Message::Notification { method, params } => self.receive_notification(id, &method, params),
+            Message::Request { .. } if self.leaves_unread(id, line) => false,
             Message::Request { id: request, method, params } => {
                 self.serve(id, request.get(), &method, params.map_or("{}", RawValue::get));
                 false

@@ -2,7 +2,8 @@
 
 use super::deadline::Timer;
 use super::job_table::{JobKey, JobState};
-use super::shared::{Asked, Effect, Party};
+use super::shared::{Asked, Effect, LIMIT_REACHED, Party};
+use super::unread::UNREAD_BYTES_MAX;
 use super::{Action, Pool};
 use crate::config::Target;
 use crate::ids::{Generation, WorkerId};
@@ -17,14 +18,17 @@ impl Pool {
         let job =
             asking_job(params).filter(|&wire_id| worker.flights.get_mut(wire_id).is_some_and(|f| f.job.is_some()));
         let party = Party::Worker(id, worker.generation, job);
-        if self.shared.ask(&Asked { party, id: request, method, params }) {
+        if self.has_much_to_read(id) {
+            let message = format!("answers of more than {UNREAD_BYTES_MAX} bytes wait to be read: read them first");
+            self.reply(id, |out| encode::error(out, request, LIMIT_REACHED, &message));
+        } else if self.shared.ask(&Asked { party, id: request, method, params }) {
             self.settle_shared();
         } else if method == "ping" && matches!(self.config.target, Target::Tool) {
             // A server of tools may look whether its client is there, and give up when it is not.
-            self.say(id, |out| encode::result(out, request, "{}"));
+            self.reply(id, |out| encode::result(out, request, "{}"));
         } else {
             let message = format!("supervisor does not serve {method}");
-            self.say(id, |out| encode::error(out, request, METHOD_NOT_FOUND, &message));
+            self.reply(id, |out| encode::error(out, request, METHOD_NOT_FOUND, &message));
         }
     }
 
@@ -35,7 +39,7 @@ impl Pool {
                 Effect::Answer { party: Party::Worker(id, generation, _), id: request, body } => {
                     let worker = &self.workers[id.index()];
                     if worker.generation == generation && worker.state.has_process() {
-                        self.say(id, |out| match body {
+                        self.reply(id, |out| match body {
                             Ok(result) => encode::result(out, &request, &result),
                             Err((code, message)) => encode::error(out, &request, code, &message),
                         });

@@ -2,6 +2,7 @@
 
 use super::flight::Flights;
 use super::prefetch::Prefetch;
+use super::unread::Unread;
 use crate::ids::{Generation, WorkerId};
 use crate::protocol::LineDecoder;
 use crate::time::Time;
@@ -114,6 +115,8 @@ pub(super) struct Worker {
     pub(super) shelf_at: Option<Time>,
     /// Bytes that wait because its pipe is full.
     pub(super) backlog: usize,
+    /// Answers to what it asked, as far as they may wait there.
+    pub(super) unread: Unread,
     /// The end of what it wrote to standard error.
     pub(super) stderr_tail: Vec<u8>,
     pub(super) prefetch: Prefetch,
@@ -164,6 +167,7 @@ impl Worker {
             has_shelf: false,
             shelf_at: None,
             backlog: 0,
+            unread: Unread::default(),
             stderr_tail: Vec::new(),
             prefetch: Prefetch::default(),
             last_progress: Time::ZERO,

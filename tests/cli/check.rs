@@ -153,7 +153,7 @@ fn what_does_not_start_or_answer() {
 /// Room for the longest line and a little more.
 const MEMORY: u64 = 400 << 20;
 
-fn limit_memory(command: &mut Command, bytes: u64) {
+pub(crate) fn limit_memory(command: &mut Command, bytes: u64) {
     let limit = libc::rlimit { rlim_cur: bytes, rlim_max: bytes };
     let set = move || {
         // SAFETY: setrlimit only reads the limit it is given.

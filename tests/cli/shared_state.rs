@@ -1,5 +1,6 @@
 //! Locks, values, queues and their kin, asked for by functions in several workers, and locks that jobs name.
 
+use crate::check::limit_memory;
 use crate::harness::{Done, Run, TempDir, counts};
 use serde_json::{Value, json};
 
@@ -244,4 +245,18 @@ fn what_is_shared_comes_back_as_it_was() {
     }
     let done = run("nan", "--node", &["-w", "1"], &[("set_nan", json!([]))]).expect_code(1);
     assert_eq!(done.by_id()["1"]["error"]["message"], "TypeError: NaN has no form in JSON");
+}
+
+#[test]
+fn a_worker_that_asks_without_end_and_reads_no_answer_takes_little_memory_and_is_replaced() {
+    let dir = TempDir::new("asks-without-end");
+    for request in [r#"{"id":1,"method":"nope"}"#, r#"{"id":1,"method":"event.wait","params":{"name":"e"}}"#] {
+        let worker = dir.file("worker.sh", format!("read line\nexec yes '{request}'\n"));
+        let worker = format!("sh {}", worker.display());
+        let run = Run::json(["-w", "1", "--worker", &worker]).stdin("{\"method\":\"m\",\"params\":[]}\n");
+        let done = run.with(|command| limit_memory(command, 300 << 20)).run().expect_code(1);
+        let record = &done.by_id()["1"];
+        assert_eq!(record["status"], "crashed", "{record}");
+        assert!(record["error"]["message"].as_str().unwrap().contains("asks and does not read"), "{record}");
+    }
 }

@@ -1,5 +1,6 @@
 //! Scripted tests of the core: one for each hard case that is known. What the simulator finds becomes a script here.
 
+mod asking;
 mod crash;
 mod jobs;
 mod protocol;

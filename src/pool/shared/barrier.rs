@@ -18,7 +18,7 @@ impl Shared {
         let name = params.name.as_ref();
         let waiting = self.barriers.entry(name.into()).or_default().waiters.len();
         if waiting + 1 < parties {
-            let waiter = self.wait(asked, Kind::Barrier, params);
+            let waiter = self.wait(asked, Kind::Barrier, params)?;
             self.barriers.get_mut(name).expect("it is there").waiters.push(waiter);
             return Ok(());
         }

@@ -42,7 +42,7 @@ impl Shared {
         if set || params.is_impatient() {
             self.answer(asked.party, asked.id, json!({"set": set}));
         } else {
-            let waiter = self.wait(asked, Kind::Event, params);
+            let waiter = self.wait(asked, Kind::Event, params)?;
             self.events.get_mut(name).expect("it is there").waiters.push_back(waiter);
         }
         Ok(())

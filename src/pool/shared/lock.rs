@@ -41,7 +41,7 @@ impl Shared {
         } else if params.timeout().is_none() && self.would_deadlock(asked.party, name) {
             return Err(deadlock(name));
         } else {
-            let waiter = self.wait(asked, Kind::Lock, params);
+            let waiter = self.wait(asked, Kind::Lock, params)?;
             self.locks.get_mut(name).expect("it is there").waiters.push_back(Claim::Request(waiter));
         }
         Ok(())

@@ -16,7 +16,8 @@ mod value;
 
 use crate::ids::{Generation, WorkerId};
 use crate::json::Json;
-use params::Params;
+use crate::protocol::INVALID_PARAMS;
+use params::{Params, Refusal};
 use serde_json::json;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -29,11 +30,20 @@ pub(super) const OBJECTS_MAX: usize = 100_000;
 /// Most bytes of values and queued items together.
 pub(super) const BYTES_MAX: usize = 64 << 20;
 
+/// Most waits of a worker's at a time, for all of its jobs together: twice as many as it may run jobs.
+pub(super) const WAITS_MAX: usize = 20_000;
+
+/// The same for a guest, which mostly waits once.
+const GUEST_WAITS_MAX: usize = 16;
+
+/// Longest id of a request that has to wait, in bytes: it is kept for the answer.
+const ID_BYTES_MAX: usize = 1024;
+
 /// JSON-RPC error: waiting would be a deadlock.
 const DEADLOCK: i64 = -32010;
 
 /// JSON-RPC error: a limit of the shared state is reached.
-const LIMIT_REACHED: i64 = -32011;
+pub(super) const LIMIT_REACHED: i64 = -32011;
 
 /// JSON-RPC error: not held by the one who releases it.
 const NOT_HELD: i64 = -32012;
@@ -50,6 +60,14 @@ pub(super) enum Party {
 }
 
 impl Party {
+    /// Whose requests its are: the worker for all of its jobs.
+    fn asker(self) -> Party {
+        match self {
+            Party::Worker(worker, generation, _) => Party::Worker(worker, generation, None),
+            other => other,
+        }
+    }
+
     fn is_in(self, worker: WorkerId, generation: Generation) -> bool {
         matches!(self, Party::Worker(w, g, _) if w == worker && g == generation)
     }
@@ -108,8 +126,10 @@ pub(super) struct Shared {
     values: BTreeMap<Box<str>, Json>,
     queues: BTreeMap<Box<str>, queue::Queue>,
     bytes: usize,
-    /// Waits by ticket.
-    waits: BTreeMap<Ticket, (Kind, Box<str>)>,
+    /// Waits by ticket, with who asked.
+    waits: BTreeMap<Ticket, (Kind, Box<str>, Party)>,
+    /// How many of them each asker has.
+    waits_of: BTreeMap<Party, usize>,
     /// Parties that hold or wait for something, with the names, so that their end costs no search; and how often, since a
     /// job may have many threads.
     engaged: BTreeMap<(Party, Kind, Box<str>), u32>,
@@ -166,7 +186,7 @@ impl Shared {
 
     /// The span of a wait is over.
     pub(super) fn timed_out(&mut self, ticket: Ticket) {
-        let Some((kind, name)) = self.waits.remove(&ticket) else { return };
+        let Some((kind, name)) = self.forget_wait(ticket) else { return };
         match kind {
             Kind::Lock => self.lock_timed_out(&name, ticket),
             Kind::Semaphore => self.semaphore_timed_out(&name, ticket),
@@ -253,7 +273,7 @@ impl Shared {
 
     /// Somebody waits no longer.
     fn end_wait(&mut self, waiter: &Waiter, kind: Kind, name: &str) {
-        self.waits.remove(&waiter.ticket);
+        self.forget_wait(waiter.ticket);
         self.disengage(waiter.party, kind, name);
         if waiter.has_timeout {
             self.effects.push_back(Effect::WaitEnded(waiter.ticket));
@@ -275,16 +295,43 @@ impl Shared {
         }
     }
 
-    /// Makes the asker wait.
-    fn wait(&mut self, asked: &Asked<'_>, kind: Kind, params: &Params<'_>) -> Waiter {
+    /// Makes the asker wait, unless it does so too often.
+    fn wait(&mut self, asked: &Asked<'_>, kind: Kind, params: &Params<'_>) -> Result<Waiter, Refusal> {
+        self.may_wait(asked)?;
         let ticket = self.next_ticket;
         self.next_ticket += 1;
-        self.waits.insert(ticket, (kind, params.name.as_ref().into()));
+        let asker = asked.party.asker();
+        self.waits.insert(ticket, (kind, params.name.as_ref().into(), asker));
+        *self.waits_of.entry(asker).or_default() += 1;
         self.engage(asked.party, kind, params.name.as_ref());
         if let Some(span) = params.timeout() {
             self.effects.push_back(Effect::Wait(ticket, span));
         }
-        Waiter { ticket, party: asked.party, id: asked.id.into(), has_timeout: params.timeout().is_some() }
+        Ok(Waiter { ticket, party: asked.party, id: asked.id.into(), has_timeout: params.timeout().is_some() })
+    }
+
+    /// Whether the asker may wait for one thing more.
+    fn may_wait(&self, asked: &Asked<'_>) -> Result<(), Refusal> {
+        if asked.id.len() > ID_BYTES_MAX {
+            return Err((INVALID_PARAMS, format!("the id of a request that waits has at most {ID_BYTES_MAX} bytes")));
+        }
+        let max = if matches!(asked.party, Party::Guest(_)) { GUEST_WAITS_MAX } else { WAITS_MAX };
+        if self.waits_of.get(&asked.party.asker()).is_some_and(|&count| count >= max) {
+            return Err((LIMIT_REACHED, format!("{max} requests wait already")));
+        }
+        Ok(())
+    }
+
+    /// A wait has ended: what it was for.
+    fn forget_wait(&mut self, ticket: Ticket) -> Option<(Kind, Box<str>)> {
+        let (kind, name, asker) = self.waits.remove(&ticket)?;
+        if let Entry::Occupied(mut count) = self.waits_of.entry(asker) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
+        Some((kind, name))
     }
 
     fn is_known(&self, method: &str, name: &str) -> bool {

@@ -28,8 +28,9 @@ impl Shared {
             self.answer(asked.party, asked.id, json!({"ok": false}));
             return Ok(());
         } else {
+            self.may_wait(asked)?;
             self.keep_bytes(item.len(), 0)?;
-            let waiter = self.wait(asked, Kind::QueuePut, params);
+            let waiter = self.wait(asked, Kind::QueuePut, params)?;
             self.queues.get_mut(name).expect("it is there").putters.push_back((waiter, item.into()));
             return Ok(());
         }
@@ -47,7 +48,7 @@ impl Shared {
         } else if params.is_impatient() {
             self.answer(asked.party, asked.id, json!({"ok": false}));
         } else {
-            let waiter = self.wait(asked, Kind::QueueGet, params);
+            let waiter = self.wait(asked, Kind::QueueGet, params)?;
             self.queues.get_mut(name).expect("it is there").getters.push_back(waiter);
         }
         Ok(())

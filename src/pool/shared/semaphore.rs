@@ -30,7 +30,7 @@ impl Shared {
         } else if params.is_impatient() {
             self.answer(asked.party, asked.id, timed_out_acquiring());
         } else {
-            let waiter = self.wait(asked, Kind::Semaphore, params);
+            let waiter = self.wait(asked, Kind::Semaphore, params)?;
             self.semaphores.get_mut(name).expect("it is there").waiters.push_back(waiter);
         }
         Ok(())

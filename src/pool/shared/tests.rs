@@ -285,6 +285,43 @@ fn limits_are_told() {
 }
 
 #[test]
+fn a_worker_may_wait_for_much_but_not_without_end() {
+    let mut t = Table::new();
+    let e = || json!({"name": "e", "timeout": 9});
+    // Jobs of one worker, which count together.
+    let asked = |t: &mut Table, job: u64| {
+        let party = Party::Worker(WorkerId('A' as u32), Generation(1), Some(job));
+        let asked = Asked { party, id: "1", method: "event.wait", params: &e().to_string() };
+        assert!(t.shared.ask(&asked));
+        t.effects()
+    };
+    for number in 0..WAITS_MAX {
+        assert_eq!(asked(&mut t, number as u64 % 3), [format!("wait {number} 9")]);
+    }
+    assert_eq!(asked(&mut t, 0), ["A1!-32011"]);
+    let full = json!({"name": "q", "maxsize": 1, "item": 1});
+    t.ask('A', "2", "queue.put", full.clone());
+    assert_eq!(t.ask('A', "3", "queue.put", full), ["A3!-32011"]);
+    assert_eq!(t.shared.bytes, 1, "what was refused is not kept");
+    assert_eq!(t.ask('B', "1", "event.wait", e()), [format!("wait {WAITS_MAX} 9")], "another worker waits");
+    assert_eq!(t.ask('B', &"1".repeat(1025), "event.wait", e()).concat().split_once('!').unwrap().1, "-32602");
+    t.shared.timed_out(7);
+    assert_eq!(t.effects(), [r#"A1={"set":false}"#]);
+    assert_eq!(asked(&mut t, 0), [format!("wait {} 9", WAITS_MAX + 1)], "one has ended");
+    t.dies('A');
+    assert_eq!(t.ask('B', "2", "event.set", json!({"name": "e"})).len(), 3);
+    assert!(t.shared.engaged.is_empty() && t.shared.waits.is_empty() && t.shared.waits_of.is_empty());
+    t.ask('B', "3", "event.clear", json!({"name": "e"}));
+    for number in 0..=GUEST_WAITS_MAX {
+        let party = Party::Guest(1);
+        let asked = Asked { party, id: "1", method: "event.wait", params: &e().to_string() };
+        assert!(t.shared.ask(&asked));
+        let effect = t.shared.next_effect();
+        assert_eq!(matches!(effect, Some(Effect::Wait(..))), number < GUEST_WAITS_MAX, "{effect:?}");
+    }
+}
+
+#[test]
 fn of_many_waits_of_one_party_none_outlives_it() {
     let mut t = Table::new();
     let q = |item: i32| json!({"name": "q", "item": item});

@@ -142,6 +142,12 @@ impl Slot<'_> {
         self
     }
 
+    /// It was sent so many messages, whatever they were.
+    pub(crate) fn was_sent(&mut self) -> usize {
+        let sent = self.t.orders.workers.get_mut(&self.worker).expect("it is there");
+        std::mem::take(&mut sent.unmentioned).len()
+    }
+
     pub(crate) fn is_terminated(&mut self) -> &mut Self {
         let order = self.takes(|action| matches!(action, Action::Terminate { .. }));
         assert!(order, "worker {} is not asked to end; but {:?}", self.worker.0, self.t.orders.actions);

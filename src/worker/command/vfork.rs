@@ -29,7 +29,7 @@ const LOOK_NANOS: c_long = 100_000_000;
 const EXECUTE_MAX: u32 = 3;
 /// The flags of the clone: our memory, and word when the child has left it.
 const WATCHED: c_int = libc::CLONE_VM | libc::CLONE_CHILD_CLEARTID | libc::SIGCHLD;
-/// The same for emulators of Linux that know no children which share memory but those of vfork.
+/// The same where nobody's end is waited for, and for emulators of Linux that know no other children which share memory.
 const STANDING_STILL: c_int = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
 
 /// The descriptors a command gets as 0, 1 and 2. None of them is one of those three.
@@ -70,7 +70,7 @@ struct Plan {
 }
 
 impl Starter {
-    /// Makes ready. A child that does not come to its program is killed once `parent` is ours no more.
+    /// Makes ready. With a `parent`, a child that does not come to its program is killed once he is ours no more.
     pub(super) fn new(parent: Option<Pid>) -> nix::Result<Starter> {
         let size = NonZero::new(GUARD_BYTES + STACK_BYTES).ok_or(Errno::EINVAL)?;
         let flags = MapFlags::MAP_PRIVATE | MapFlags::MAP_STACK;
@@ -97,11 +97,11 @@ impl Starter {
             fault: AtomicI32::new(0),
             inside: AtomicU32::new(1),
         };
-        let pid = match self.clone(WATCHED, &plan) {
-            Err(Errno::EINVAL) => self.clone(STANDING_STILL, &plan)?,
-            other => {
-                let pid = other?;
-                self.await_departure(pid, &plan.inside);
+        let pid = match self.parent.map(|parent| (parent, self.clone(WATCHED, &plan))) {
+            None | Some((_, Err(Errno::EINVAL))) => self.clone(STANDING_STILL, &plan)?,
+            Some((parent, pid)) => {
+                let pid = pid?;
+                await_departure(pid, &plan.inside, parent);
                 pid
             }
         };
@@ -125,24 +125,24 @@ impl Starter {
         let pid = unsafe { libc::clone(begin, stack, flags, argument, none, none, plan.inside.as_ptr()) };
         if pid < 0 { Err(Errno::last()) } else { Ok(Pid::from_raw(pid)) }
     }
+}
 
-    /// Waits until the child has left our memory: it has executed its program, or is gone.
-    fn await_departure(&self, pid: Pid, inside: &AtomicU32) {
-        let span = libc::timespec { tv_sec: 0, tv_nsec: LOOK_NANOS };
-        while inside.load(Ordering::Acquire) != 0 {
-            // SAFETY: the word lives as long as this call. Why it returns does not matter: the word says all there is.
-            unsafe { libc::syscall(libc::SYS_futex, inside.as_ptr(), libc::FUTEX_WAIT, 1, &raw const span) };
-            if inside.load(Ordering::Acquire) == 0 {
-                return;
-            }
-            if self.parent.is_some_and(|parent| parent != getppid()) {
-                let _ = kill(pid, Signal::SIGKILL);
-            }
-            // The kernel says nothing of a child that ends with a dump of its memory.
-            let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
-            if waitid(Id::Pid(pid), flags).is_ok_and(|status| status != WaitStatus::StillAlive) {
-                return;
-            }
+/// Waits until the child has left our memory: it has executed its program, or is gone. Kills it when `parent` is ours no more.
+fn await_departure(pid: Pid, inside: &AtomicU32, parent: Pid) {
+    let span = libc::timespec { tv_sec: 0, tv_nsec: LOOK_NANOS };
+    while inside.load(Ordering::Acquire) != 0 {
+        // SAFETY: the word lives as long as this call. Why it returns does not matter: the word says all there is.
+        unsafe { libc::syscall(libc::SYS_futex, inside.as_ptr(), libc::FUTEX_WAIT, 1, &raw const span) };
+        if inside.load(Ordering::Acquire) == 0 {
+            return;
+        }
+        if parent != getppid() {
+            let _ = kill(pid, Signal::SIGKILL);
+        }
+        // The kernel says nothing of a child that ends with a dump of its memory.
+        let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+        if waitid(Id::Pid(pid), flags).is_ok_and(|status| status != WaitStatus::StillAlive) {
+            return;
         }
     }
 }

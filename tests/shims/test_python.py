@@ -724,6 +724,24 @@ class Starting(PythonTest):
             self.assertEqual(w.answer(7)["result"], 1)
             os.remove(os.path.join(self.dir, name + ".py"))
 
+    def test_an_error_that_nobody_should_see_ends_the_worker_where_all_can_see_it(self):
+        text = """
+            class Odd:
+                def __call__(self): return 1
+                armed = False
+                @property
+                def __class__(self):
+                    if self.armed: raise RuntimeError("no class of mine")
+                    return Odd
+            odd = Odd()
+            def arm(): Odd.armed = True
+            """
+        w = self.start(text, "odd", concurrency=2)
+        w.call("arm")
+        w.send(w.request("odd"))
+        self.assertEqual(w.finish(), (1, []))
+        self.assertIn(b"RuntimeError: no class of mine", w.err + w.process.stderr.read())
+
     def test_what_is_long_to_import_is_not_imported_for_a_plain_job(self):
         bare = subprocess.run([sys.executable, "-c", "import sys; print(*sys.modules)"], stdout=subprocess.PIPE, text=True)
         w = self.start("import sys\ndef f(*_): return [1, 0.5, None, 'text', list(sys.modules)]")

@@ -42,7 +42,7 @@ class Concurrent(Worker):
 
     def run(self):
         give_jobs_to_pools(RUNNING.get)
-        _thread.start_new_thread(self.read, ())
+        self.start_thread(self.read)
         self.main_needed.wait()
         while self.loop is not None:
             import asyncio
@@ -93,7 +93,7 @@ class Concurrent(Worker):
                 self.work.append(job)
                 if self.idle_threads < len(self.work) and self.threads < self.limit:
                     self.threads += 1
-                    _thread.start_new_thread(self.serve, ())
+                    self.start_thread(self.serve)
                 else:
                     self.changed.notify()
 

@@ -29,7 +29,7 @@ class Serial(Worker):
 
     def run(self):
         give_jobs_to_pools(self.owner)
-        _thread.start_new_thread(self.watch, ())
+        self.start_thread(self.watch)
         while self.pull(lambda: self.queue):
             self.work()
         self.work()

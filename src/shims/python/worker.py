@@ -12,6 +12,18 @@ class Worker:
         self.asked = 0
         self.asking = _thread.allocate_lock()
 
+    def start_thread(self, work):
+        """A thread that others wait for. Without it they would wait for ever: an exception that leaves it, as none should,
+        ends the process where all can see it, and supervisor sees to the jobs."""
+
+        def guarded():
+            try:
+                work()
+            except BaseException as error:
+                _die(self.channel, error)
+
+        _thread.start_new_thread(guarded, ())
+
     def receive(self):
         """Reads once and sorts what came. False at the end."""
         lines = self.channel.read_lines()
@@ -99,6 +111,17 @@ class Worker:
         faulthandler.unregister(signal.SIGTERM)
         self.channel.deliver()
         self.channel.notify("stuck", {"id": job, "interruptible": interruptible, "traceback": trace})
+
+
+def _die(channel, error):
+    try:
+        import traceback
+
+        text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+    except BaseException:
+        text = describe(error)[1] + "\n"
+    os.write(channel.crash, text.encode("utf-8", "backslashreplace"))
+    os._exit(1)
 
 
 class Waiter:

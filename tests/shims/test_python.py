@@ -724,6 +724,62 @@ class Starting(PythonTest):
             self.assertEqual(w.answer(7)["result"], 1)
             os.remove(os.path.join(self.dir, name + ".py"))
 
+    def test_no_file_of_the_users_is_taken_for_one_of_the_library(self):
+        code = "import sys; print(*sys.modules, *sys.builtin_module_names)"
+        there = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True).stdout.split()
+        home = os.path.dirname(os.__file__)
+        folders = [home, os.path.join(home, "lib-dynload")]
+        names = {entry.partition(".")[0] for folder in folders if os.path.isdir(folder) for entry in os.listdir(folder)}
+        for name in names - set(there):
+            if name.isidentifier() and not name.startswith("__") and name not in ("sitecustomize", "usercustomize"):
+                self.file(name + ".py", "raise RuntimeError('%s is not of the library')\n" % name)
+        text = """
+            from supervisor import Event, Queue
+            def broken(x): return (x + 1) / x
+            async def abroken(x): return (x + 1) / x
+            async def aplain(x): return x
+            async def waits(): await Event("e").wait_async()
+            def data(): return [b"x"]
+            def empty(): return Queue("q").get(block=False)
+            def thread():
+                import threading
+                one = threading.Thread(target=print, args=["in a thread"])
+                one.start()
+                one.join()
+            """
+        for concurrency in (1, 2):
+            w = self.start(text, concurrency=concurrency)
+            self.assertEqual(w.result("data"), [{"base64": "eA=="}])
+            for name in ("broken", "abroken"):
+                self.assertIn("return (x + 1) / x", w.error(name, 0)["data"]["traceback"])
+            self.assertEqual(w.result("aplain", 5), 5)
+            self.assertEqual(w.error("aplain", 1, 2)["message"][:9], "aplain(x)")
+            self.assertIn("did you mean broken?", w.error("borken")["message"])
+            self.assertEqual(self.printed(w.call("thread")[1]), "in a thread\n")
+            w.write(b' {"jsonrpc":"2.0","id":77,"method":"aplain","params":[1] } \n')
+            self.assertEqual(w.answer(77)["result"], 1)
+            w.send(w.request("waits", id=78))
+            self.assertEqual(w.receive()["method"], "event.wait")
+            w.cancel(78)
+            self.assertEqual(w.answer(78)["error"]["code"], -32800)
+            w.send(w.request("empty", id=79))
+            w.send({"jsonrpc": "2.0", "id": w.receive()["id"], "result": {"ok": False}})
+            self.assertEqual(w.answer(79)["error"]["data"]["type"], "Empty")
+            self.assertEqual((w.finish(), w.err), ((0, []), b""))
+
+    def test_a_file_with_a_name_of_the_librarys_is_what_its_neighbour_imports(self):
+        for name in ("token", "inspect", "json", "base64", "queue"):
+            self.file(name + ".py", "SECRET = 'abc'\n")
+            for concurrency in (1, 2):
+                w = self.start("def f(x):\n  from %s import SECRET\n  return SECRET, b'x'\n" % name, concurrency=concurrency)
+                self.assertEqual(w.result("f", 1), ["abc", {"base64": "eA=="}])
+                w.send(w.request("f"))
+                self.assertEqual(w.receive()["error"]["code"], -32602)
+            os.remove(os.path.join(self.dir, name + ".py"))
+        os.mkdir(os.path.join(self.dir, "logging"))  # no package: the library's is what everybody imports
+        w = self.start("import logging\nasync def f(): return logging.getLogger('a').name\n")
+        self.assertEqual(w.result("f"), "a")
+
     def test_an_error_that_nobody_should_see_ends_the_worker_where_all_can_see_it(self):
         text = """
             class Odd:

@@ -45,9 +45,7 @@ class Concurrent(Worker):
         self.start_thread(self.read)
         self.main_needed.wait()
         while self.loop is not None:
-            import asyncio
-
-            asyncio.set_event_loop(self.loop)
+            late("asyncio").set_event_loop(self.loop)
             try:
                 self.loop.run_forever()
                 break
@@ -99,10 +97,8 @@ class Concurrent(Worker):
 
     def need_loop(self):
         """Sees to it that there is one; `state` is held."""
-        import asyncio
-
         if self.loop is None:
-            self.loop = asyncio.new_event_loop()
+            self.loop = late("asyncio").new_event_loop()
             self.main_needed.set()
 
     def begin(self, job, awaitable=None):
@@ -115,11 +111,9 @@ class Concurrent(Worker):
     def end_unbegun(self, job, awaitable):
         """A task that is cancelled before its first step never gets to `follow`."""
         if not job.done:
-            import asyncio
-
             if hasattr(awaitable, "close"):
                 awaitable.close()  # a coroutine; Python would complain that nobody awaited it
-            self.fail(job, asyncio.CancelledError())
+            self.fail(job, late("asyncio").CancelledError())
             self.finish(job)
 
     async def follow(self, job, awaitable):
@@ -276,10 +270,8 @@ class Concurrent(Worker):
 
 
 def _is_coroutine(function):
-    import functools
-    import inspect
-
-    while isinstance(function, functools.partial):
+    inspect, partial = late("inspect"), late("functools").partial
+    while isinstance(function, partial):
         function = function.func
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)
 

@@ -40,9 +40,7 @@ def describe(error):
     message = _shorten("%s: %s" % (name, text) if text else name, MAX_MESSAGE)
     frames = _from_user(error.__traceback__)
     try:
-        import traceback
-
-        lines = traceback.format_exception(type(error), error.with_traceback(frames), frames)
+        lines = late("traceback").format_exception(type(error), error.with_traceback(frames), frames)
         trace = _shorten("".join(lines), MAX_TRACEBACK)
     except BaseException as second:
         trace = "%s\n(the traceback cannot be told: %s)\n" % (message, type(second).__qualname__)
@@ -66,10 +64,8 @@ def _no_json(result, error):
 def _call_failed(function, params, error):
     """Arguments that do not fit are told apart from a TypeError of the function itself; only looked at after it."""
     if _from_user(error.__traceback__) is None and issubclass(type(error), TypeError):  # `isinstance` would run code of the user
-        import inspect
-
         try:
-            signature = inspect.signature(function)
+            signature = late("inspect").signature(function)
         except (TypeError, ValueError):
             return _failure(error)
         try:
@@ -91,8 +87,7 @@ def _cancelled(error=None):
 
 def stack_of(frame):
     """The stack of a frame, oldest call first, from the user's first frame on; empty when there is none."""
-    import traceback
-
+    traceback = late("traceback")
     stack = traceback.extract_stack(frame)
     while stack and _is_ours(stack[-1].filename):  # waiting inside a lock of ours: its caller is the place
         stack.pop()

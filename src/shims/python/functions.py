@@ -68,9 +68,7 @@ class Functions:
         return sorted(name for name, one in found if self._is_own(name, one) or _is_made_here(one))
 
     def _unknown(self, name):
-        import difflib
-
-        near = difflib.get_close_matches(str(name), self.names(), 1)
+        near = late("difflib").get_close_matches(str(name), self.names(), 1)
         hint = "; did you mean %s?" % near[0] if near else ""
         return "no function %s in %s%s" % (name, self.module.__name__, hint)
 

@@ -76,9 +76,21 @@ try:
 except ImportError:
     from importlib import _bootstrap as import_core, _bootstrap_external as import_files
 
-# Needed rarely, or only in part, and long to import: whoever needs one imports it then. `_prepare_path` sees to it that it
-# is the library's.
-LATE = "json re enum signal traceback linecache tokenize textwrap contextlib copyreg importlib warnings".split()
+# Needed rarely, or only in part, and long to import: whoever needs one asks `late` for it. Where files of the user's have
+# names of the library's, `_prepare_path` imports these before it lets the user's be found, with what they import when called.
+LATE = "json traceback inspect base64 difflib functools queue asyncio".split()
+LATER = "ast unicodedata tokenize linecache contextlib warnings _colorize concurrent.futures.thread".split()
+
+library = {}  # name -> module: those that were needed so far
+
+
+def late(name):
+    """That module of the library, and never a file of the user's."""
+    found = library.get(name)
+    if found is None:
+        found = library[name] = __import__(name)
+    return found
+
 
 PROTOCOL = 1
 SHIM = __spv_file__ if "__spv_file__" in globals() else __file__  # noqa: F821 (set by the loader)

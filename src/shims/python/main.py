@@ -5,10 +5,47 @@ def _prepare_path(place):
     """Puts the directory in front of the search path in which a user expects imports to be looked for."""
     if not getattr(sys.flags, "safe_path", False):
         folder = os.path.dirname(os.path.realpath(place)) if _is_file(place) else os.getcwd()
-        if any(os.path.exists(os.path.join(folder, name + end)) for name in LATE for end in ("", ".py")):
-            for name in LATE:  # the user's json.py must not become ours
-                __import__(name)
+        hidden = _hidden_by(folder)
+        if hidden:  # the user's json.py must not become ours
+            _import_late(hidden - {os.path.splitext(os.path.basename(place))[0]})
         sys.path.insert(0, folder)
+
+
+def _hidden_by(folder):
+    """The library's modules, not imported yet, that would not be found any more once this folder is searched first."""
+    try:
+        names = {entry.partition(".")[0] for entry in os.listdir(folder)}.difference(sys.modules)
+    except OSError:
+        return set()
+    find = import_files.PathFinder.find_spec  # of a folder that is no package, it says that it has no loader
+    return {name for name in names & _library_names() if getattr(find(name, [folder]), "loader", None) is not None}
+
+
+def _library_names():
+    names = getattr(sys, "stdlib_module_names", None)
+    if names is None:  # before Python 3.10
+        home = os.path.dirname(os.__file__)
+        folders = filter(os.path.isdir, (home, os.path.join(home, "lib-dynload")))
+        names = {entry.partition(".")[0] for folder in folders for entry in os.listdir(folder)}
+    return names
+
+
+def _import_late(hidden):
+    """Imports all that is needed late. What the user's files are named after is then as if it had not been: his `import json`
+    is for his json.py. Only what the library imports again when it is called has to stay."""
+    before = set(sys.modules)
+    for name in LATE:
+        late(name)
+    for name in LATER:
+        try:
+            __import__(name)
+        except ImportError:  # not in this release of Python
+            pass
+    stays = {name.partition(".")[0] for name in LATER} | {"asyncio"}
+    for name in set(sys.modules).difference(before):
+        root = name.partition(".")[0]
+        if root in hidden and root not in stays:
+            del sys.modules[name]
 
 
 def _is_file(place):

@@ -189,8 +189,7 @@ class Serial(Worker):
 
     def complete(self, awaitable):
         """Runs a coroutine to its end, on a loop that lives as long as the worker."""
-        import asyncio
-
+        asyncio = late("asyncio")
         async def whole():
             RUNNING.set(self.current)  # for the tasks that it begins, which may outlast it
             return await awaitable
@@ -332,8 +331,6 @@ def _after(seconds, action):
 
 def _task_stack(task, thread):
     """Where a coroutine waits, or where it holds the event loop up."""
-    import traceback
-
     chain, awaited = [], task.get_coro()
     while awaited is not None:
         frame = getattr(awaited, "cr_frame", None) or getattr(awaited, "gi_frame", None)
@@ -342,7 +339,7 @@ def _task_stack(task, thread):
         if getattr(awaited, "cr_running", False):
             return stack_of(sys._current_frames()[thread])
         awaited = getattr(awaited, "cr_await", None) or getattr(awaited, "gi_yieldfrom", None)
-    lines = traceback.StackSummary.extract(chain).format()
+    lines = late("traceback").StackSummary.extract(chain).format()
     return _shorten("Traceback (most recent call last):\n" + "".join(lines), MAX_TRACEBACK)
 
 

@@ -60,9 +60,7 @@ class _Shared:
         return _outcome(answer.reply)
 
     async def _ask_async(self, method, claim=None, **params):
-        import asyncio
-
-        answer = _AsyncAnswer(asyncio.get_running_loop())
+        answer = _AsyncAnswer(late("asyncio").get_running_loop())
         worker = self._send(answer, method, params)
         worker.expect(1)
         try:
@@ -199,15 +197,11 @@ class Queue(_Shared):
 
     def _put(self, answer):
         if not answer.get("ok", True):
-            import queue
-
-            raise queue.Full
+            raise late("queue").Full
 
     def _item(self, answer):
         if not answer.get("ok", True):
-            import queue
-
-            raise queue.Empty
+            raise late("queue").Empty
         return answer["item"]
 
 

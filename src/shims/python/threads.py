@@ -24,9 +24,7 @@ def _bind(thread, job):
     context = contextvars.Context() if given is None else given
     context.run(RUNNING.set, job)
     if given is None and not getattr(sys.flags, "thread_inherit_context", False):
-        import functools
-
-        thread.run = functools.partial(context.run, thread.run)  # no frame of ours is seen in a traceback
+        thread.run = late("functools").partial(context.run, thread.run)  # no frame of ours is seen in a traceback
 
 
 def give_jobs_to_pools(current):

@@ -72,9 +72,7 @@ class Claim:
         return place
 
     async def wait_async(self, timeout):
-        import asyncio
-
-        loop = asyncio.get_running_loop()
+        loop = late("asyncio").get_running_loop()
         self.left = timeout
         place = self._stand(loop)
         if place is False:

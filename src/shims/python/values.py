@@ -5,9 +5,7 @@ def _unusual(value):
     """What becomes of a value that JSON has no word for. Raises TypeError for what cannot be told."""
     kind = type(value)
     if isinstance(value, (bytes, bytearray, memoryview)):
-        import base64
-
-        return {"base64": base64.b64encode(value).decode()}
+        return {"base64": late("base64").b64encode(value).decode()}
     if isinstance(value, (set, frozenset)):
         try:
             return sorted(value)
@@ -28,7 +26,7 @@ def _unusual(value):
         return str(value)
     if isinstance(value, os.PathLike):
         return os.fspath(value)
-    if "enum" in sys.modules and isinstance(value, sys.modules["enum"].Enum):
+    if "enum" in sys.modules and isinstance(value, getattr(sys.modules["enum"], "Enum", ())):
         return value.value
     raise TypeError("%s has no form in JSON" % _kind_name(kind))
 
@@ -92,9 +90,7 @@ def value_of(text):
             return value
     except StopIteration:
         pass
-    import json
-
-    return json.loads(text)
+    return late("json").loads(text)
 
 
 def result_json(result):

@@ -115,9 +115,7 @@ class Worker:
 
 def _die(channel, error):
     try:
-        import traceback
-
-        text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+        text = "".join(late("traceback").format_exception(type(error), error, error.__traceback__))
     except BaseException:
         text = describe(error)[1] + "\n"
     os.write(channel.crash, text.encode("utf-8", "backslashreplace"))

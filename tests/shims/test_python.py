@@ -362,6 +362,13 @@ class Failures(PythonTest):
         self.assertIn("ValueError: \\udcff", surrogate["data"]["traceback"])
         self.assertEqual(w.result("ok"), 1)
 
+    def test_the_traceback_of_a_notification_has_the_users_frames_alone(self):
+        w = self.start("def boom(): raise ValueError('no')\nclass Odd:\n  def __init__(self): boom()\n  def f(self): pass\n")
+        w.send({"jsonrpc": "2.0", "method": "boom"})
+        self.assertRegex(w.receive()["params"]["data"], r'\Athe notification boom failed: Traceback .*\n  File ".*tasks.py", line 1, in boom')
+        w.send(w.request("Odd.f"))
+        self.assertRegex(w.receive()["error"]["data"]["traceback"], r'\ATraceback .*\n  File ".*tasks.py", line 3, in __init__')
+
     @unittest.skipIf(sys.version_info < (3, 11), "exception groups came with 3.11")
     def test_exception_groups(self):
         w = self.start("def f(): raise ExceptionGroup('many', [ValueError('a'), KeyError('b')])\n")

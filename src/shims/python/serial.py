@@ -96,6 +96,8 @@ class Serial(Worker):
             try:
                 job, function, params = request["id"], known[request["method"]], request["params"]
             except (KeyError, TypeError):
+                function = None  # looked into below: what the user's code raises must not have this error for its context
+            if function is None:
                 found = self.look_into(request)
                 if found is None:
                     continue

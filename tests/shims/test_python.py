@@ -362,6 +362,49 @@ class Failures(PythonTest):
         self.assertIn("ValueError: \\udcff", surrogate["data"]["traceback"])
         self.assertEqual(w.result("ok"), 1)
 
+    def test_an_exit_in_a_task_fails_its_own_job_alone(self):
+        w = self.start(
+            """
+            import asyncio, signal, sys
+            seen = []
+            async def part(n):
+                await asyncio.sleep(0)
+                if n == 1: sys.exit("bad part")
+            async def gathered():
+                try: await asyncio.gather(*map(part, range(3)))
+                finally: seen.append("gathered ended")
+            async def begun():
+                asyncio.create_task(part(1))
+                try: await asyncio.Event().wait()
+                finally:
+                    await asyncio.sleep(0)
+                    seen.append("begun ended")
+            async def stops(): asyncio.get_running_loop().stop(); await asyncio.Event().wait()
+            async def rung():
+                def ring(*_): raise ValueError("rung")
+                signal.signal(signal.SIGALRM, ring)
+                signal.setitimer(signal.ITIMER_REAL, 0.001)
+                try: await asyncio.Event().wait()
+                finally: seen.append("rung ended")
+            gate = asyncio.Event()
+            async def later():
+                await gate.wait()
+                sys.exit("late")
+            async def leaves(): asyncio.create_task(later())
+            async def good(opens=False):
+                if opens: gate.set()
+                for _ in range(9): await asyncio.sleep(0)
+                return list(seen)
+            """
+        )
+        for name, message in (("gathered", "SystemExit: bad part"), ("begun", "SystemExit: bad part"), ("rung", "ValueError: rung")):
+            self.assertEqual(w.error(name)["message"], message)
+            self.assertEqual(w.result("good")[-1], name + " ended")
+        self.assertEqual(w.error("stops")["data"]["type"], "RuntimeError")
+        self.assertIsNone(w.result("leaves"))
+        self.assertEqual(len(w.result("good", True)), 3)
+        self.assertEqual(len(w.result("good")), 3)
+
     def test_the_traceback_of_a_notification_has_the_users_frames_alone(self):
         w = self.start("def boom(): raise ValueError('no')\nclass Odd:\n  def __init__(self): boom()\n  def f(self): pass\n")
         w.send({"jsonrpc": "2.0", "method": "boom"})

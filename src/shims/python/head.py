@@ -98,6 +98,7 @@ STRETCH = 0.0003  # seconds of work whose answers leave together
 STRETCH_MAX = 256  # and at most so many jobs
 WATCH_AFTER = 0.02  # seconds after which a running job is watched
 STUCK_AFTER = 0.3  # seconds a cancelled coroutine may take before its place is told
+ABANDON_WITHIN = 3  # seconds that the coroutine of a job which has failed already may take to clean up
 STREAM_EVERY = 0.1  # seconds between two deliveries of what a watched job prints
 PENDING_OUTPUT = 1 << 18  # characters printed that are kept before they are sent
 OUTPUT_PIECE = 1 << 16  # and most of them in one message, which may be six times as long as they are

@@ -203,9 +203,33 @@ class Serial(Worker):
         if self.cancel_asked is not None and self.cancel_asked == self.running_job():
             self.interrupt(self.cancel_asked, self.task)
         try:
-            return self.loop.run_until_complete(self.task)
+            while True:
+                try:
+                    return self.loop.run_until_complete(self.task)
+                except (SystemExit, KeyboardInterrupt) as error:
+                    if self.task.done() or self.channel.forked or not _is_left_behind(error, self.current):
+                        raise
+        except BaseException:
+            if not (self.task.done() or self.channel.forked):
+                self.abandon(self.task)
+            raise
         finally:
             self.task = None
+
+    def abandon(self, task):
+        """Ends the coroutine of a job that has failed since the loop was left: by `sys.exit` in another task of its, by a
+        signal's handler, by `stop`. In the loop it would go on with the next job, and fail that."""
+        until = self.loop.time() + ABANDON_WITHIN
+        task.cancel()
+        while not task.done() and self.loop.time() < until:
+            alarm = self.loop.call_at(until, self.loop.stop)
+            try:
+                self.loop.run_until_complete(task)
+            except BaseException:  # how it ends does not matter; nor who else leaves the loop meanwhile
+                pass
+            alarm.cancel()
+        if not task.done():
+            self.loop = None  # the jobs that follow get another
 
     def watch(self):
         """The second thread: sleeps while the main thread waits for input, reads while one job takes long.
@@ -303,6 +327,18 @@ class Serial(Worker):
             return
         while waiter.reply is None:
             self.pull(lambda: waiter.reply is not None)
+
+
+def _is_left_behind(error, request):
+    """Whether what left the loop was raised in a task or a callback of an earlier job than the one of this request."""
+    trace = error.__traceback__
+    while trace is not None:
+        frame = trace.tb_frame
+        if frame.f_code.co_name == "_run" and frame.f_globals.get("__name__") == "asyncio.events":
+            begun = frame.f_locals["self"]._context.get(RUNNING)
+            return begun is not None and begun is not request
+        trace = trace.tb_next
+    return False
 
 
 PLAIN = frozenset((int, str, float, bool, type(None), list, dict))  # kinds of results that nobody waits for

@@ -484,6 +484,38 @@ class Printing(PythonTest):
         self.assertEqual(self.printed(w.call("much")[1]).count("\n"), 100_000)
         self.assertEqual(w.call("quiet")[1], [])
 
+    def test_what_is_written_by_the_name_of_standard_output_is_kept(self):
+        text = """
+            import subprocess
+            left = []
+            def sh(text): return subprocess.run(text, shell=True).returncode
+            def write(text):
+                with open("/dev/stdout", "w") as file: file.write(text)
+            def both():
+                print("first, ", end="", flush=True)
+                sh("echo second > /dev/stdout; echo third")
+            def leave(): left.append(subprocess.Popen(["cat"], stdin=subprocess.PIPE))
+            """
+        for concurrency in (1, 2):
+            for leave in (False, True):  # a process that may print at any time
+                w = self.start(text, concurrency=concurrency)
+                if leave:
+                    w.call("leave")
+                for name, given, wanted in (
+                    ("sh", "echo this is the first job", "this is the first job"),
+                    ("sh", "echo second > /dev/stdout", "second"),
+                    ("sh", "echo third", "third"),
+                    ("sh", "echo the fourth one, which is long > /dev/stdout", "the fourth one, which is long"),
+                    ("write", "some\n", "some"),
+                    ("write", "more\n", "more"),
+                    ("sh", "echo even; echo more >> /dev/stdout", "even\nmore"),
+                    ("sh", ": > /dev/stdout", None),
+                    ("sh", "echo x", "x"),
+                ):
+                    self.assertEqual(self.printed(w.call(name, given)[1]), wanted + "\n" if wanted else "")
+                self.assertEqual(self.printed(w.call("both")[1]), "first, second\nthird\n")
+                self.assertEqual(w.finish(), (0, []))
+
     def test_a_job_that_takes_long_is_heard_before_it_ends(self):
         w = self.start("import time\ndef f():\n  print('begun')\n  time.sleep(600)\n")
         w.send(w.request("f"))

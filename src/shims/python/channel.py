@@ -27,7 +27,10 @@ class Channel:
         self.tail = []
         self.printed = collections.deque()
         self.pending = 0
-        self.taken = 0
+        self.taken = 0  # how far the file behind descriptor 1 was read
+        self.front = b""  # how it begins
+        self.resting = 0  # its length when the last job had ended: no other since, and this one has printed nothing there
+        self.reopened = False  # somebody has opened it by its name /dev/stdout
         self.forked = False
         self.job = lambda: None  # the id of the job that is running in this thread or task
         null = os.open(os.devnull, os.O_RDONLY)
@@ -106,8 +109,8 @@ class Channel:
     def answer(self, job, text):
         """The result of a job, given as JSON text, after what it printed."""
         self.flush_others()
-        if self.printed or os.lseek(self.capture, 0, 2) != self.taken:
-            self.deliver()
+        if self.printed or os.lseek(self.capture, 0, 2) != self.resting:
+            self.conclude(job)
         if type(job) is not int:
             job = to_json(job)
         self.say('{"jsonrpc":"2.0","id":%s,"result":%s}\n' % (job, text))
@@ -115,7 +118,7 @@ class Channel:
     def fail(self, job, error):
         """The failure of a job, after what it printed."""
         self.flush_others()
-        self.deliver()
+        self.conclude(job)
         self.say(_readable({"jsonrpc": "2.0", "id": job, "error": error}))
 
     def request(self, name, method, params):
@@ -149,6 +152,24 @@ class Channel:
         with self.writing:
             self._deliver()
 
+    def conclude(self, job):
+        """The same at the end of a job. The next one finds the file behind descriptor 1 empty if this was the only one."""
+        with self.writing:
+            self._deliver()
+            if self.taken != self.resting and job is not None and job == self.capture_job():
+                self._empty()
+
+    def _empty(self):
+        """Who opens /dev/stdout makes the file behind it empty, and writes from its front, where another job's output may have
+        been. So none is left there when a job begins; unless processes are, which could print between two of these lines and
+        lose it. That risk is the lesser one where /dev/stdout was opened before."""
+        if self.taken and (self.reopened or _has_no_children()):
+            if os.lseek(self.capture, 0, 2) != self.taken:
+                return
+            os.ftruncate(self.capture, 0)
+            self.taken = 0
+        self.resting = self.taken
+
     def _deliver(self):
         self._collect()
         parts = []
@@ -171,12 +192,15 @@ class Channel:
     def _collect(self):
         """Takes what was written to descriptor 1 by other means than `sys.stdout`; the lock is held."""
         end = os.lseek(self.capture, 0, 2)
+        if self.taken and (end < self.taken or os.pread(self.capture, len(self.front), 0) != self.front):
+            self.taken, self.reopened = 0, True  # it was made empty, and all of it is new
         while self.taken < end:
             piece = os.pread(self.capture, end - self.taken, self.taken)
             if not piece:
                 break
             self.taken += len(piece)
             self.printed.append((self.capture_job(), "stdout", piece))
+        self.front = os.pread(self.capture, 16, 0)
         if self.taken > 1 << 22 and self.taken == os.lseek(self.capture, 0, 2):
             os.ftruncate(self.capture, 0)
             self.taken = 0
@@ -210,6 +234,14 @@ class Channel:
                 self._deliver()
             finally:
                 self.writing.release()
+
+
+def _has_no_children():
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        return False
+    except ChildProcessError:
+        return True
 
 
 def _readable(message):

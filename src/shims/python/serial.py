@@ -130,8 +130,8 @@ class Serial(Worker):
                 continue
             if others:
                 channel.flush_others()
-            if printed or lseek(capture, 0, 2) != channel.taken:
-                channel.deliver()
+            if printed or lseek(capture, 0, 2) != channel.resting:
+                channel.conclude(job)
             turn.mine = True
             start = room if turn.claimed else shelf.held
             end = start + len(data)

@@ -51,7 +51,8 @@ pub fn suits(job: &Job, target: &Target) -> Result<(), String> {
     }
 }
 
-const NO_FUNCTION: &str = "names no \"method\", and the run has no default function (as in --python FILE:FUNCTION)";
+const NO_FUNCTION: &str =
+    "names no \"method\", and the run has no default function (as in --python FILE:FUNCTION or --node FILE:FUNCTION)";
 
 const NO_TOOL: &str = "names no tool: use {\"method\":\"NAME\",\"params\":{…}} with a tool of the MCP server";
 

@@ -143,6 +143,15 @@ fn plain_lines_are_calls_with_one_text() {
 }
 
 #[test]
+fn a_line_without_a_function_says_how_one_is_named() {
+    let directory = TempDir::new("no-function");
+    directory.file("tasks.mjs", NODE);
+    let done = Run::json(["--node", "tasks.mjs"]).cwd(directory.path()).stdin("one\n").run();
+    let message = done.by_id()["1"]["error"]["message"].as_str().expect("a message").to_owned();
+    assert!(message.contains("as in --python FILE:FUNCTION or --node FILE:FUNCTION"), "{message}");
+}
+
+#[test]
 fn jobs_name_functions_of_the_file_and_no_others() {
     let list = call("echo", &json!([1]))
         + &call("Calc.twice", &json!([2]))

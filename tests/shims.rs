@@ -39,6 +39,11 @@ fn the_node_shim() {
 }
 
 #[test]
+fn shared_state_in_the_node_shim() {
+    run("test_node_shared.py", &[]);
+}
+
+#[test]
 fn the_node_shim_without_its_library() {
     run("test_node.py", &["--without-library"]);
 }

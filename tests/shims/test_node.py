@@ -413,36 +413,5 @@ class Workers(NodeTest):
         self.assertEqual(w.result("globals"), ["undefined"] * 3)
 
 
-class SharedState(NodeTest):
-    def test_requests_on_the_wire(self):
-        w = self.start(
-            """
-            export const lock = () => new supervisor.Lock("db").with(async (held) => held.previousHolderDied);
-            export const add = () => new supervisor.Value("n", 5).add(2);
-            export const get = () => new supervisor.Queue("q").get({ timeout: 1 });
-            """
-        )
-
-        def serve(method, replies):
-            w.send(w.request(method))
-            asked = []
-            while True:
-                message = w.receive()
-                if "method" not in message:
-                    return asked, message
-                asked.append((message["method"], message["params"]))
-                reply = replies[len(asked) - 1]
-                w.send({"jsonrpc": "2.0", "id": message["id"], "error" if "code" in reply else "result": reply})
-
-        asked, answer = serve("lock", [{"acquired": True, "previous_holder_died": True}, {}])
-        self.assertEqual(asked, [("lock.acquire", {"name": "db", "job": 1}), ("lock.release", {"name": "db", "job": 1})])
-        self.assertEqual(answer["result"], True)
-        asked, answer = serve("add", [{"value": 7}])
-        self.assertEqual((asked[0], answer["result"]), (("value.add", {"name": "n", "initial": 5, "amount": 2, "job": 2}), 7))
-        self.assertEqual(serve("get", [{"ok": True, "item": [1]}])[1]["result"], [1])
-        answer = serve("lock", [{"code": -32010, "message": "a deadlock of two"}])[1]
-        self.assertEqual(answer["error"]["message"], "Deadlock: a deadlock of two")
-
-
 if __name__ == "__main__":
     unittest.main(argv=[one for one in sys.argv if one != "--without-library"])

@@ -29,6 +29,15 @@ function paramsJson(params) {
   return `{${given.map(([name, value]) => `"${name}":${(name === "timeout" ? JSON.stringify : resultJson)(value)}`)}}`;
 }
 
+// A timeout in seconds is given as `{ timeout }` or as the number alone. What is neither would be to wait without limit.
+function timeoutOf(given) {
+  const options = typeof given === "object" && given !== null ? given : { timeout: given ?? undefined };
+  const timeout = options.timeout ?? undefined;
+  const fits = timeout === undefined || (typeof timeout === "number" && !Number.isNaN(timeout));
+  if (fits && Object.keys(options).every((name) => name === "timeout")) return timeout;
+  throw new TypeError("a timeout is a number of seconds, or { timeout: seconds }");
+}
+
 class Shared {
   constructor(name) {
     this.name = String(name);
@@ -38,8 +47,8 @@ class Shared {
 class Lock extends Shared {
   previousHolderDied = false;
 
-  async acquire({ timeout } = {}) {
-    return this.got(await ask("lock.acquire", { name: this.name, timeout }));
+  async acquire(timeout) {
+    return this.got(await ask("lock.acquire", { name: this.name, timeout: timeoutOf(timeout) }));
   }
 
   async release() {
@@ -68,10 +77,10 @@ class RLock extends Lock {
     return `${jobId()} ${this.name}`;
   }
 
-  async acquire(options) {
+  async acquire(timeout) {
     const key = this.key();
     const count = RLock.held.get(key) ?? 0;
-    if (count === 0 && !(await super.acquire(options))) return false;
+    if (count === 0 && !(await super.acquire(timeout))) return false;
     RLock.held.set(key, count + 1);
     return true;
   }
@@ -92,8 +101,9 @@ class Semaphore extends Lock {
     this.value = value;
   }
 
-  async acquire({ timeout } = {}) {
-    return this.got(await ask("semaphore.acquire", { name: this.name, value: this.value, timeout }));
+  async acquire(timeout) {
+    const more = { value: this.value, timeout: timeoutOf(timeout) };
+    return this.got(await ask("semaphore.acquire", { name: this.name, ...more }));
   }
 
   async release() {
@@ -105,7 +115,7 @@ class Event extends Shared {
   set = async () => void (await ask("event.set", { name: this.name }));
   clear = async () => void (await ask("event.clear", { name: this.name }));
   isSet = async () => (await ask("event.is_set", { name: this.name })).set;
-  wait = async ({ timeout } = {}) => (await ask("event.wait", { name: this.name, timeout })).set;
+  wait = async (timeout) => (await ask("event.wait", { name: this.name, timeout: timeoutOf(timeout) })).set;
 }
 
 class Barrier extends Shared {
@@ -114,8 +124,8 @@ class Barrier extends Shared {
     this.parties = parties;
   }
 
-  async wait({ timeout } = {}) {
-    const reply = await ask("barrier.wait", { name: this.name, parties: this.parties, timeout });
+  async wait(timeout) {
+    const reply = await ask("barrier.wait", { name: this.name, parties: this.parties, timeout: timeoutOf(timeout) });
     if (reply.broken) throw new SupervisorError({ message: `the barrier ${this.name} is broken` });
     return reply.index;
   }
@@ -143,12 +153,13 @@ class Queue extends Shared {
   on = (verb, more) => ask(`queue.${verb}`, { name: this.name, maxsize: this.maxsize, ...more });
   size = async () => (await this.on("size")).size;
 
-  async put(item = null, { timeout } = {}) {
-    if ((await this.on("put", { item, timeout })).ok === false) throw new SupervisorError({ message: "the queue is full" });
+  async put(item = null, timeout = undefined) {
+    const { ok } = await this.on("put", { item, timeout: timeoutOf(timeout) });
+    if (ok === false) throw new SupervisorError({ message: "the queue is full" });
   }
 
-  async get({ timeout } = {}) {
-    const reply = await this.on("get", { timeout });
+  async get(timeout) {
+    const reply = await this.on("get", { timeout: timeoutOf(timeout) });
     if (reply.ok === false) throw new SupervisorError({ message: "the queue is empty" });
     return reply.item;
   }

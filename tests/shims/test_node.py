@@ -45,6 +45,13 @@ class Calling(NodeTest):
         self.file("tasks.cjs", "const os = require('os');\nexports.f = (x) => x + 1;\nmodule.exports.g = async () => 'g';\n")
         w = self.start_spec("tasks.cjs:f")
         self.assertEqual((w.result("f", 1), w.result("g")), (2, "g"))
+        self.file("compiled.cjs", """
+            Object.defineProperty(exports, "__esModule", { value: true });
+            exports.default = (x) => x + 1;
+            exports.other = (x) => x + 2;
+            """)
+        w = self.start_spec("compiled.cjs:default")
+        self.assertEqual((w.result("default", 1), w.result("other", 1)), (2, 3))
         self.file("computed.cjs", "module.exports = Object.fromEntries([['f', () => 1]]);\n")
         self.assertEqual(self.start_spec("computed.cjs:f").result("f"), 1)
 

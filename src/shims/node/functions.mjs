@@ -13,7 +13,8 @@ function lookUp(name) {
   const parts = typeof name === "string" ? name.split(".") : [""];
   if (parts.some((part) => part === "" || part.startsWith("_"))) return undefined;
   const shared = own(space, "default") ? space.default : undefined; // module.exports of CommonJS, or `export default {}`
-  let holder = own(space, parts[0]) ? space : shared;
+  const compiled = parts[0] === "default" && own(shared, "default") && shared.__esModule; // into CommonJS, by TypeScript say
+  let holder = own(space, parts[0]) && !compiled ? space : shared;
   let found;
   for (const part of parts) {
     if ((typeof holder !== "object" && typeof holder !== "function") || !own(holder, part)) return undefined;

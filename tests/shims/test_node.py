@@ -84,10 +84,12 @@ class Calling(NodeTest):
             export const setup = async ({ by }) => { await null; base += by; console.log("set", supervisor.jobId()); };
             export const bad = () => { throw new RangeError("no database"); };
             export const add = (x) => base + x;
+            export const leave = () => process.exit(3);
+            export const later = () => new Promise(() => setTimeout(() => process.exit(4), 1));
             """
         for concurrency in (1, 3):
             w = self.start(text, concurrency=concurrency)
-            for method in ("setup", "bad", "nosuch"):
+            for method in ("setup", "bad", "nosuch", "leave", "later"):
                 w.send({"jsonrpc": "2.0", "method": method, "params": {"by": 7}})
             answer, printed = w.call("add", 1)
             self.assertEqual(answer["result"], 8)
@@ -96,6 +98,8 @@ class Calling(NodeTest):
             told = self.printed(printed, "stderr")
             self.assertIn("the notification bad failed: RangeError: no database\n    at bad (", told)
             self.assertIn("the notification nosuch failed: no function nosuch in tasks.mjs", told)
+            self.assertIn("the notification leave failed: ProcessExit: process.exit(3)", told)
+            self.assertIn("the notification later failed: ProcessExit: process.exit(4)", told)
             self.assertEqual(w.finish(), (0, []))
 
 

@@ -113,6 +113,8 @@ function argumentsOf(params) {
   return typeof params === "object" ? [params] : undefined;
 }
 
+let failNotification = null; // while one runs: for what its promise does not tell
+
 // Calls what nobody wants an answer of, as a message of --init may be; jobs wait meanwhile. What it prints, and what goes
 // wrong with it, is the worker's own output.
 function notified({ method, params }) {
@@ -122,9 +124,11 @@ function notified({ method, params }) {
   current = null;
   running += limit;
   const { run } = found;
+  const thrown = new Promise((_, reject) => (failNotification = reject));
   const call = async () => run(...(argumentsOf(params) ?? [params]));
-  const settled = limit === 1 ? call() : scope.run(null, call);
+  const settled = Promise.race([limit === 1 ? call() : scope.run(null, call), thrown]);
   const done = () => {
+    failNotification = null;
     running -= limit;
     pump();
   };
@@ -199,6 +203,7 @@ function cancel(id) {
 function uncaught(error, rejected) {
   const task = limit === 1 && isLeftBehind(rejected) ? null : job();
   if (task !== null) return settle(task, error, true);
+  if (failNotification !== null) return failNotification(error);
   tellOwn(`uncaught, of no running job: ${failure(error).data.traceback}\n`);
 }
 

@@ -35,7 +35,7 @@ async function main() {
   replaceStreams();
   offerModule();
   process.exit = (code) => {
-    if (job() === null) reallyExit(code);
+    if (job() === null && failNotification === null) reallyExit(code);
     throw new ProcessExit(code);
   };
   try {

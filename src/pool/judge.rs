@@ -170,6 +170,15 @@ pub(super) fn was_not_begun(error: &str) -> bool {
         })
 }
 
+/// Whether the answer says that the job was stopped because that was asked for.
+pub(super) fn was_cancelled(error: &str) -> bool {
+    #[derive(Deserialize)]
+    struct Error {
+        code: i64,
+    }
+    serde_json::from_str::<Error>(error).is_ok_and(|error| error.code == REQUEST_CANCELLED)
+}
+
 /// What an answer to a cancelled request holds beside its message: partial output, or the result that came too late.
 fn answer_data(answer: &str) -> Option<&str> {
     json::member(answer, "data").or_else(|| json::member(answer, "exit_code").map(|_| answer))

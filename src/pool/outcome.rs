@@ -3,7 +3,7 @@
 use super::deadline::Timer;
 use super::flight::{Cancel, Flight, Said};
 use super::job_table::{JobKey, JobState};
-use super::judge::{Attempt, Ending, was_not_begun};
+use super::judge::{Attempt, Ending, was_cancelled, was_not_begun};
 use super::stop::{self, Stop};
 use super::{Action, Pool};
 use crate::config::Halt;
@@ -34,6 +34,9 @@ impl Pool {
     /// Ends a request: a second attempt, or the record. A flight whose record was made before only ends.
     pub(super) fn end_flight(&mut self, id: WorkerId, wire_id: u64, mut flight: Flight, ending: Ending<'_>) {
         let job = flight.job.take();
+        if flight.cancel == Some(Cancel::Timeout) && self.had_ended(&ending) {
+            flight.cancel = None;
+        }
         let never_begun = job.is_some_and(|key| self.was_never_begun(key, &flight, &ending));
         let well = matches!(ending, Ending::Answered(_)) && flight.cancel < Some(Cancel::Timeout);
         self.release_shared(id, wire_id, well || never_begun);
@@ -64,6 +67,15 @@ impl Pool {
             }
             self.finish(key, record);
         }
+    }
+
+    /// Whether the answer is of a command that had ended by itself when the worker was asked to stop it: what it had left
+    /// behind had its grace, or its answer was on its way. Only of our own worker is it known that it says of all others
+    /// that they were cancelled, whatever their exit code.
+    fn had_ended(&self, ending: &Ending<'_>) -> bool {
+        let Ending::Answered(answer) = ending else { return false };
+        let stopped = matches!(answer, Outcome::Error(error) if was_cancelled(error));
+        self.config.target.is_command() && !stopped
     }
 
     /// Whether the worker had the job and never began it.

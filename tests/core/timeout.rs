@@ -56,6 +56,38 @@ fn the_built_in_worker_gets_some_time_more_to_stop_its_command() {
 }
 
 #[test]
+fn what_the_built_in_worker_does_not_call_cancelled_had_ended_before() {
+    let late = |built_in: bool, answer: &str| {
+        let target = |config: &mut PoolConfig| {
+            limited(config);
+            if built_in {
+                config.target = Target::Shell;
+            }
+        };
+        let mut t = Script::running(target, &["a1"]);
+        t.worker(1).gets(&["a1"]);
+        t.passes(seconds(1));
+        let mut worker = t.worker(1);
+        worker.gets(&["cancel a1"]);
+        match answer {
+            "ok" => worker.answers("a1"),
+            "failed" => worker.fails("a1"),
+            _ => worker.answers_cancelled("a1", true),
+        };
+        t
+    };
+    for (answer, status) in [("ok", Status::Ok), ("failed", Status::Failed), ("cancelled", Status::Timeout)] {
+        let mut t = late(true, answer);
+        assert_eq!(t.record("a1", status).duration, seconds(1));
+        t.ends(if status == Status::Ok { ExitCode::Success } else { ExitCode::JobsFailed });
+        // Of other programs nobody knows that.
+        let mut t = late(false, answer);
+        t.record("a1", Status::Timeout);
+        t.ends(ExitCode::JobsFailed);
+    }
+}
+
+#[test]
 fn a_stuck_function_ends_without_its_neighbour() {
     let mut t = Script::new(|config| config.concurrency = 2);
     t.reads_job("a1", |options| options.timeout = Some(seconds(1)));

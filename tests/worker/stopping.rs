@@ -56,6 +56,39 @@ fn a_stopped_command_is_cancelled_too() {
 }
 
 #[test]
+fn a_command_that_has_ended_is_answered_as_if_nobody_had_asked() {
+    let dir = Scratch::new("ended");
+    let mut worker = Worker::start("--leak-grace-ms 20000");
+    let line = "(until [ -e go ]; do sleep 0.01; done; echo late) & echo $$ > pid";
+    worker.ask(1, json!({"command":line,"cwd":dir.0}));
+    let pid = pid_in(&dir.path("pid"));
+    wait_until("the command is reaped", || state_of(pid).is_none());
+    worker.cancel(1);
+    worker.ask(2, json!({"nothing":"that can be run"}));
+    assert_eq!(worker.answer()["id"], 2);
+    std::fs::write(dir.path("go"), "").unwrap();
+    let answer = worker.answer();
+    assert_eq!((&answer["id"], &answer["result"]["stdout"]), (&json!(1), &json!("late\n")), "{answer}");
+    assert_eq!(answer["result"]["leaked"], Value::Null);
+}
+
+#[test]
+fn one_whose_end_was_not_looked_at_yet_has_ended_too() {
+    let dir = Scratch::new("zombie");
+    let mut worker = Worker::start("");
+    worker.ask(1, json!({"command":"echo $$ > pid; until [ -e go ]; do sleep 0.01; done; exit 3","cwd":dir.0}));
+    let pid = pid_in(&dir.path("pid"));
+    worker.signal(Signal::SIGSTOP);
+    wait_until("the worker has stopped", || state_of(worker.pid()) == Some('T'));
+    worker.cancel(1);
+    std::fs::write(dir.path("go"), "").unwrap();
+    wait_until("the command has ended", || state_of(pid) == Some('Z'));
+    worker.signal(Signal::SIGCONT);
+    let answer = worker.answer();
+    assert_eq!(answer["error"]["message"], "exit code 3", "{answer}");
+}
+
+#[test]
 fn a_command_that_waits_for_its_turn_never_begins() {
     let dir = Scratch::new("waits");
     let mut worker = Worker::start("");

@@ -81,19 +81,15 @@ impl Worker {
         }
     }
 
-    /// Asks a command and all it started to end.
+    /// Asks a command and all it started to end. One that has ended by itself is answered as if nobody had asked, and so
+    /// are the processes treated that it left behind.
     pub(super) fn stop(&mut self, slot: usize) {
+        // Its end may not have been looked at yet: whoever asks is to learn how it was.
+        self.reap_all();
         let until = now() + self.options.grace;
-        let Some(job) = &mut self.slots[slot].job else { return };
-        match job.phase {
-            Phase::Running => {
-                job.cancelled = true;
-                job.phase = Phase::Stopping { until };
-            }
-            // It has ended by itself; only what it left behind is waited for, and that can be cut short.
-            Phase::Lingering { .. } => job.phase = Phase::Lingering { until: now() },
-            Phase::Stopping { .. } | Phase::Sweeping { .. } => return,
-        }
+        let Some(job) = self.slots[slot].job.as_mut().filter(|job| job.phase == Phase::Running) else { return };
+        job.cancelled = true;
+        job.phase = Phase::Stopping { until };
         self.ending.insert(slot);
         self.trees_of(slot).into_iter().for_each(terminate_tree);
     }

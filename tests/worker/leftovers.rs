@@ -1,6 +1,6 @@
 //! What commands leave behind is named and ends; what ends by itself is no leftover.
 
-use crate::harness::{Scratch, Worker, is_alive, now, pid_in, wait_until};
+use crate::harness::{Scratch, Worker, is_alive, now, pid_in};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -55,14 +55,47 @@ fn with_several_commands_each_gets_its_own_leftovers() {
         assert_eq!(answer["result"]["leaked"][0]["name"], name, "{answer}");
         assert_eq!(answer["result"]["leaked"].as_array().unwrap().len(), 1, "{answer}");
     }
-    // One that hides its origin is found at the latest when nothing else runs.
+    // One that hides its origin is found at the latest when nothing else runs, and held against nobody.
     worker.ask(4, json!({"command":DAEMON,"cwd":dir.0,"job":"d"}));
     let answer = worker.answer();
     assert_eq!((&answer["id"], &answer["error"]["data"]["exit_code"]), (&json!(4), &json!(3)));
     let pid = pid_in(&dir.path("pid"));
     std::fs::write(dir.path("go"), "").unwrap();
-    assert_eq!(worker.answer()["id"], 1);
-    wait_until("the daemon is gone", || !is_alive(pid));
+    is_told_of(&worker.answer(), pid, "is killed");
+    let answer = worker.answer();
+    assert_eq!((&answer["id"], &answer["result"]["leaked"]), (&json!(1), &Value::Null), "{answer}");
+    assert!(!is_alive(pid));
+}
+
+fn is_told_of(message: &Value, pid: u32, fate: &str) {
+    let told = message["params"]["message"].as_str().unwrap_or_default();
+    assert!(message["method"] == "log" && told.contains(&format!("sleep 1000 (pid {pid}) {fate}")), "{message}");
+}
+
+#[test]
+fn what_may_live_on_is_named_where_it_is_certain_whose_it_is() {
+    let mut worker = Worker::start("--keep-leftovers");
+    let dirs = ["first", "second"].map(Scratch::new);
+    let answer = worker.exec(json!({"command":DAEMON,"cwd":dirs[0].0,"job":"a"}));
+    let first = pid_in(&dirs[0].path("pid"));
+    assert_eq!(answer["error"]["data"]["leaked"], json!([{"pid":first,"name":"sleep 1000"}]));
+    // Now something of the first might have started what is found.
+    worker.ask(2, json!({"command":DAEMON,"cwd":dirs[1].0,"job":"b"}));
+    let second = pid_in(&dirs[1].path("pid"));
+    let (mut told, mut answer) = (Value::Null, Value::Null);
+    for _ in 0..2 {
+        let message = worker.answer();
+        let place = if message["id"] == 2 { &mut answer } else { &mut told };
+        *place = message;
+        worker.close_stdin();
+    }
+    assert_eq!(worker.join().code(), Some(0));
+    is_told_of(&told, second, "lives on");
+    assert_eq!(answer["error"]["data"]["leaked"], Value::Null, "{answer}");
+    for pid in [first, second] {
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(pid).unwrap());
+        assert_eq!(nix::sys::signal::kill(pid, nix::sys::signal::SIGKILL), Ok(()));
+    }
 }
 
 #[test]

@@ -129,6 +129,13 @@ pub(super) fn refused(out: &mut Vec<u8>, refusal: &Refusal) {
     out.extend_from_slice(b"}}\n");
 }
 
+/// Something for people, that is no answer.
+pub(super) fn log(out: &mut Vec<u8>, level: &str, message: &str) {
+    let _ = write!(out, "{{\"jsonrpc\":\"2.0\",\"method\":\"log\",\"params\":{{\"level\":\"{level}\",\"message\":");
+    string(out, message);
+    out.extend_from_slice(b"}}\n");
+}
+
 fn begin(out: &mut Vec<u8>, id: &str) {
     out.extend_from_slice(b"{\"jsonrpc\":\"2.0\",\"id\":");
     out.extend_from_slice(id.as_bytes());

@@ -3,6 +3,7 @@
 //! A command is answered when it has ended and nothing of it is left. What is left has a short grace, is then named and
 //! killed, and looked at again until it is gone.
 
+use super::answer::{self, Leaked};
 use super::complain;
 use super::job::{Job, Phase, exit_status};
 use super::leftover::{self, left_by, may_be_left};
@@ -152,19 +153,16 @@ impl Worker {
     /// The grace is over: kills what there is of a command, and looks again later.
     fn kill(&mut self, slot: usize, now: Instant) {
         let left = self.trees_of(slot);
-        let Some(job) = &mut self.slots[slot].job else { return };
-        let end = match job.phase {
-            Phase::Sweeping { end, .. } => end,
-            Phase::Lingering { .. } => {
-                job.leaked = leftover::named(&left);
-                if self.options.keep_leftovers {
-                    self.kept.extend(left.into_iter().map(|pid| pid as i32));
-                    return self.finish(slot);
-                }
-                now + SWEEP_MAX
+        let Some(phase) = self.slots[slot].job.as_ref().map(|job| job.phase) else { return };
+        if let Phase::Lingering { .. } = phase {
+            self.name(slot, &left);
+            if self.options.keep_leftovers {
+                self.keep(left);
+                return self.finish(slot);
             }
-            Phase::Running | Phase::Stopping { .. } => now + SWEEP_MAX,
-        };
+        }
+        let end = if let Phase::Sweeping { end, .. } = phase { end } else { now + SWEEP_MAX };
+        let Some(job) = &mut self.slots[slot].job else { return };
         leftover::kill_group(job.pid, &left);
         leftover::kill_all(&left);
         job.phase = Phase::Sweeping { again: now + SWEEP_AGAIN, end };
@@ -178,11 +176,49 @@ impl Worker {
         }
     }
 
+    /// Writes down what a command has left behind, for its answer. What is to go with the last of several commands, and may
+    /// be that of another, is not said to be its own.
+    fn name(&mut self, slot: usize, left: &[u32]) {
+        let place = &self.slots[slot];
+        let Some(job) = &place.job else { return };
+        let marks = place.marks(job, self.sole == Some(slot));
+        let (own, strays): (Vec<u32>, Vec<u32>) = left.iter().partition(|&&pid| leftover::is_of(pid, &marks));
+        if let Some(job) = &mut self.slots[slot].job {
+            job.leaked = leftover::named(&own);
+        }
+        self.tell_of(&strays, "is killed");
+    }
+
+    /// Lets live what a command has left, and from now on knows it for what it is. So too what is there when no other
+    /// command is left whose it could turn out to be.
+    fn keep(&mut self, left: Vec<u32>) {
+        self.kept.extend(left.into_iter().map(|pid| pid as i32));
+        if self.busy() == 1 {
+            self.keep_strays();
+        }
+    }
+
+    /// Lets live what nobody knows the owner of, and tells that it is there.
+    pub(super) fn keep_strays(&mut self) {
+        let strays = leftover::strays(|pid| self.is_other(pid));
+        self.tell_of(&strays, "lives on");
+        self.kept.extend(strays.into_iter().map(|pid| pid as i32));
+    }
+
+    /// Tells of processes that no record names.
+    fn tell_of(&mut self, strays: &[u32], fate: &str) {
+        for Leaked { pid, name } in leftover::named(strays) {
+            let message =
+                format!("{name} (pid {pid}) {fate}: a job left it running, and which one cannot be told");
+            answer::log(&mut self.outbox.bytes, "warning", &message);
+        }
+    }
+
     /// The roots of all there is of a command: itself, and what it left to us.
     fn trees_of(&self, slot: usize) -> Vec<u32> {
         let place = &self.slots[slot];
         let Some(job) = &place.job else { return Vec::new() };
-        let mut roots = left_by(&place.marks(job, self.is_alone()), |pid| self.is_other(pid));
+        let mut roots = left_by(&place.marks(job, self.is_alone(slot)), |pid| self.is_other(pid));
         if job.ended.is_none() {
             roots.push(job.pid as u32);
         }
@@ -194,10 +230,9 @@ impl Worker {
         self.by_pid.contains_key(&pid) || self.kept.contains(&pid)
     }
 
-    /// Whether all there is belongs to one command. Where commands may leave something, what that starts in turn may come
-    /// to us at any time.
-    fn is_alone(&self) -> bool {
-        self.busy() == 1 && !self.options.keep_leftovers
+    /// Whether all there is belongs to this command, or ends with it since no other is left that it could belong to.
+    fn is_alone(&self, slot: usize) -> bool {
+        self.sole == Some(slot) || (self.busy() == 1 && !self.options.keep_leftovers)
     }
 
     fn settle_all(&mut self, children: Children) {
@@ -215,7 +250,7 @@ impl Worker {
 
     /// Answers for a command if it has ended and nothing of it is left; otherwise lets the grace begin.
     fn settle(&mut self, slot: usize) {
-        let alone = self.is_alone();
+        let alone = self.is_alone(slot);
         let place = &mut self.slots[slot];
         if place.job.as_ref().is_none_or(|job| job.ended.is_none()) {
             return;

@@ -24,22 +24,28 @@ pub(super) struct Marks<'a> {
     pub(super) job: Option<&'a CStr>,
     /// The pipes it writes to, by our ends.
     pub(super) pipes: [Option<BorrowedFd<'a>>; 2],
-    /// No other command runs, so whatever there is belongs to this one.
+    /// Whatever there is belongs to this command, or is to end with it.
     pub(super) alone: bool,
 }
 
 /// What a command left behind: children of ours, each with all that is below it. `is_command` tells the running commands.
 pub(super) fn left_by(marks: &Marks, is_command: impl Fn(i32) -> bool) -> Vec<u32> {
-    let mut left = children_of(std::process::id());
-    left.retain(|&child| !is_command(child as i32) && (marks.alone || belongs(child, marks)));
+    let mut left = strays(is_command);
+    left.retain(|&child| is_of(child, marks));
     left
+}
+
+/// Children of ours that are no command.
+pub(super) fn strays(is_command: impl Fn(i32) -> bool) -> Vec<u32> {
+    let mut strays = children_of(std::process::id());
+    strays.retain(|&child| !is_command(child as i32));
+    strays
 }
 
 /// Whether a command may have left something behind, as far as can be told now. In the middle of an exec a process shows
 /// no environment, so one without any may be anybody's; a moment later it is known.
 pub(super) fn may_be_left(marks: &Marks, is_command: impl Fn(i32) -> bool) -> bool {
-    let strangers = children_of(std::process::id()).into_iter().filter(|&child| !is_command(child as i32));
-    strangers.into_iter().any(|child| marks.alone || environment_of(child).is_empty() || belongs(child, marks))
+    strays(is_command).into_iter().any(|child| is_of(child, marks) || environment_of(child).is_empty())
 }
 
 /// Kills trees. Their roots are children of ours that we have not reaped, so their ids are their own.
@@ -75,6 +81,11 @@ pub(super) fn kill_group(command: i32, children: &[u32]) {
 
 fn group_of(pid: u32) -> Option<Pid> {
     getpgid(Some(Pid::from_raw(pid as i32))).ok()
+}
+
+/// Whether a command has started a process, as far as its marks tell.
+pub(super) fn is_of(pid: u32, marks: &Marks) -> bool {
+    marks.alone || belongs(pid, marks)
 }
 
 fn belongs(pid: u32, marks: &Marks) -> bool {

@@ -140,6 +140,13 @@ pub(super) fn reap() -> Reap {
     }
 }
 
+/// Whether this process has no children at all, so that nobody below it can come to have it as parent either.
+pub(super) fn is_childless() -> bool {
+    use nix::sys::wait::{Id, WaitPidFlag, waitid};
+    let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT | WaitPidFlag::__WALL;
+    waitid(Id::All, flags) == Err(Errno::ECHILD)
+}
+
 fn micros(time: libc::timeval) -> u64 {
     u64::try_from(time.tv_sec * 1_000_000 + time.tv_usec).unwrap_or(0)
 }

@@ -10,7 +10,7 @@ use super::marks::Marks;
 use super::options::Options;
 use super::request::{self, Id, Message, Refusal, Request};
 use super::shortage::Shortage;
-use super::signals::Signals;
+use super::signals::{Signals, is_childless};
 use super::spawn::{SpawnError, Spawner};
 use super::vfork::Streams;
 use super::watch::{Source, Watch, now, slot_token};
@@ -46,6 +46,8 @@ pub(super) struct Worker {
     pub(super) by_pid: BTreeMap<i32, usize>,
     /// What commands have left running and were allowed to (`keep_leftovers`), by process id.
     pub(super) kept: BTreeSet<i32>,
+    /// The slot whose command owns all that is below us: nothing was there when it began, and no other has begun since.
+    pub(super) sole: Option<usize>,
     /// Slots whose command does not simply run: it has ended, or is being ended.
     pub(super) ending: BTreeSet<usize>,
     /// Files without names, until they are released.
@@ -96,6 +98,7 @@ impl Worker {
             free: Vec::new(),
             by_pid: BTreeMap::new(),
             kept: BTreeSet::new(),
+            sole: None,
             ending: BTreeSet::new(),
             spilled: BTreeMap::new(),
             waiting: VecDeque::new(),
@@ -117,6 +120,10 @@ impl Worker {
                 // In order and allowed to: what is left goes to whoever is our parent.
                 if code != 0 || !self.options.keep_leftovers {
                     self.sweep_all();
+                } else {
+                    self.reap_all();
+                    self.keep_strays();
+                    let _ = self.flush(false);
                 }
                 return code;
             }
@@ -274,12 +281,14 @@ impl Worker {
             if let Some(marks) = &self.marks {
                 marks.begin(&request.id);
             }
+            let is_sole = self.busy() == 1 && is_childless();
             match self.spawn(slot, &mut request) {
                 Ok(pid) => {
                     self.waiting_bytes -= request.size + REQUEST_BYTES;
                     self.shortage = None;
                     self.by_pid.insert(pid, slot);
                     self.slots[slot].job = Some(Job::new(request, pid));
+                    self.sole = is_sole.then_some(slot);
                 }
                 Err(error) => {
                     self.free.push(slot);

@@ -99,6 +99,20 @@ fn what_may_live_on_is_named_where_it_is_certain_whose_it_is() {
 }
 
 #[test]
+fn what_may_live_on_is_named_however_many_commands_run() {
+    let dir = Scratch::new("many");
+    let mut worker = Worker::start("--keep-leftovers --concurrency 70");
+    for id in 1..=66 {
+        worker.ask(id, json!({"command":["sleep","1000"]}));
+    }
+    let line = "setsid sh -c 'echo $$ > pid; exec sleep 1001' >/dev/null 2>&1 & until [ -s pid ]; do :; done";
+    worker.ask(67, json!({"command":line,"cwd":dir.0,"job":"d"}));
+    let answer = worker.answer();
+    let leaked = json!([{"pid":pid_in(&dir.path("pid")),"name":"sleep 1001"}]);
+    assert_eq!((&answer["id"], &answer["result"]["leaked"]), (&json!(67), &leaked), "{answer}");
+}
+
+#[test]
 fn what_forks_while_it_is_killed_is_killed_too() {
     let mut worker = Worker::start("");
     let result = worker.shell("sh -c 'while :; do sleep 1000 & sleep 0.001; done' & echo $!");

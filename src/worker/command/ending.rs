@@ -22,7 +22,8 @@ const SWEEP_MAX: Duration = Duration::from_secs(2);
 /// not enough: the kernel's count is of the whole machine.
 const KERNELS_SIGNAL: ExitStatus = ExitStatus::Signal(libc::SIGKILL);
 /// With more commands than this at a time, the list of our children is not read whenever one of them ends, unless its
-/// group or pipes show that something is left. What escaped both is found when the last command ends.
+/// group or pipes show that something is left. What escaped both is found when the last command ends, if it is
+/// to end at all.
 const SCANNED_MAX: usize = 64;
 
 /// What the system says about our children once all that ended have been reaped.
@@ -275,7 +276,7 @@ impl Worker {
         if !leftover::group_is_gone(job.pid) {
             return false;
         }
-        let trusted = !alone && self.by_pid.len() > SCANNED_MAX;
+        let trusted = !alone && !self.options.keep_leftovers && self.by_pid.len() > SCANNED_MAX;
         trusted || !may_be_left(&self.slots[slot].marks(job, alone), |pid| self.is_other(pid))
     }
 

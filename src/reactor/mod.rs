@@ -31,7 +31,7 @@ use crate::pool::{Event, OUTPUT_BACKLOG_BYTES_MAX, Pool};
 use crate::process::cgroup::Group;
 use crate::process::{self, Death, Reaper};
 use crate::report::{Hub, Jobs, Stderr, Surroundings, stderr::say};
-use crate::status::ExitStatus;
+use crate::status::{ExitStatus, WANTING};
 use crate::time::{Now, Time};
 use children::{Got, Stream};
 use clock::Clock;
@@ -375,7 +375,8 @@ impl Reactor {
         self.hands.guests.reopen(&self.hands.poller);
         let _ = child.process.signal_group(libc::SIGKILL);
         self.reaper.reap(death.pid);
-        if death.status == ExitStatus::Code(0) {
+        // A worker that makes room since it can start nothing ends in order too.
+        if [0, WANTING].map(|code| ExitStatus::Code(code.into())).contains(&death.status) {
             self.hands.keep_leftovers();
         }
         let excess = child.group.as_ref().and_then(Group::excess);

@@ -227,3 +227,13 @@ fn what_jobs_leave_running_lives_on_where_that_is_allowed() {
         assert!(all["3"]["result"].get("leaked").is_none());
     }
 }
+
+#[test]
+fn a_worker_that_can_start_nothing_leaves_what_may_live_on() {
+    let job = "setsid sleep 985 > /dev/null 2>&1 & prlimit --pid $PPID --nofile=10:10";
+    let done = Run::json(["-w", "1", "--keep-leftovers", ":::", job, "true"]).run().expect_code(5);
+    let all = done.by_id();
+    assert_eq!(all["2"]["status"], "skipped", "{}", all["2"]);
+    let pid = i32::try_from(all["1"]["result"]["leaked"][0]["pid"].as_i64().unwrap()).unwrap();
+    assert_eq!(nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::SIGKILL), Ok(()));
+}

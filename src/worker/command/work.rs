@@ -118,7 +118,7 @@ impl Worker {
         loop {
             if let ControlFlow::Break(code) = self.turn() {
                 // In order and allowed to: what is left goes to whoever is our parent.
-                if code != 0 || !self.options.keep_leftovers {
+                if code == LOST || !self.options.keep_leftovers {
                     self.sweep_all();
                 } else {
                     self.reap_all();

@@ -209,8 +209,7 @@ impl Worker {
     /// Tells of processes that no record names.
     fn tell_of(&mut self, strays: &[u32], fate: &str) {
         for Leaked { pid, name } in leftover::named(strays) {
-            let message =
-                format!("{name} (pid {pid}) {fate}: a job left it running, and which one cannot be told");
+            let message = format!("{name} (pid {pid}) {fate}: a job left it running, and which one cannot be told");
             answer::log(&mut self.outbox.bytes, "warning", &message);
         }
     }

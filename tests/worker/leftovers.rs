@@ -101,7 +101,7 @@ fn what_may_live_on_is_named_where_it_is_certain_whose_it_is() {
 #[test]
 fn what_may_live_on_is_named_however_many_commands_run() {
     let dir = Scratch::new("many");
-    let mut worker = Worker::start("--keep-leftovers --concurrency 70");
+    let mut worker = Worker::start("--lifeline --keep-leftovers --concurrency 70");
     for id in 1..=66 {
         worker.ask(id, json!({"command":["sleep","1000"]}));
     }
@@ -109,6 +109,9 @@ fn what_may_live_on_is_named_however_many_commands_run() {
     worker.ask(67, json!({"command":line,"cwd":dir.0,"job":"d"}));
     let answer = worker.answer();
     let leaked = json!([{"pid":pid_in(&dir.path("pid")),"name":"sleep 1001"}]);
+    // Without its supervisor it ends them all, also what else would live on.
+    worker.close_stdin();
+    assert_eq!(worker.join().code(), Some(1));
     assert_eq!((&answer["id"], &answer["result"]["leaked"]), (&json!(67), &leaked), "{answer}");
 }
 

@@ -71,6 +71,28 @@ pub struct PoolConfig {
     pub fail_on_no_jobs: bool,
     /// Seed of the core's only randomness, the jitter of retry delays.
     pub seed: u64,
+    /// How much may wait in memory.
+    pub limits: Limits,
+}
+
+/// How much may wait in memory. No option changes it; the simulator does, so that its small worlds reach the limits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Most jobs that wait for a worker. Enough that many workers with many short jobs each find work between two reads of
+    /// the list; ten million jobs take the memory of these.
+    pub queue_jobs: usize,
+    /// The same, where it matters how far ahead the list is known: once a job has had a priority or the first of a kept
+    /// order waits for later ones, and for the jobs that wait for their locks or for the delay before their next attempt,
+    /// behind which may be others that could run.
+    pub far_jobs: usize,
+    /// Most bytes of records held back by `keep_order`. Beyond it only the job at the head is begun, and those it waits for.
+    pub held_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits { queue_jobs: 1_024, far_jobs: 16_384, held_bytes: 32 << 20 }
+    }
 }
 
 /// What a worker executes, as far as the core needs to know to write requests.

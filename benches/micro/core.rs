@@ -5,7 +5,7 @@ use divan::black_box;
 use std::collections::VecDeque;
 use std::io::Write;
 use std::time::Duration;
-use supervisor::config::{Halt, PoolConfig, Target};
+use supervisor::config::{Halt, Limits, PoolConfig, Target};
 use supervisor::drive::{self, Shell};
 use supervisor::ids::{Generation, JobId, WorkerId};
 use supervisor::job::{Call, FunctionCall, Job, UserId};
@@ -202,5 +202,6 @@ fn config(workers: u32, target: Target) -> PoolConfig {
         commands: false,
         fail_on_no_jobs: false,
         seed: 1,
+        limits: Limits::default(),
     }
 }

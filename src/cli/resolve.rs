@@ -7,8 +7,8 @@ use super::options::{FailingArgs, FormatArg, OutputArgs, SyncArg, WhenArg};
 use super::values::Workers;
 use super::words;
 use crate::config::{
-    Config, Failures, Format, Halt, Input, InputFormat, Journal, Launch, Output, PoolConfig, Program, Resume, Source,
-    Sync, Target, Volume, When,
+    Config, Failures, Format, Halt, Input, InputFormat, Journal, Launch, Limits, Output, PoolConfig, Program, Resume,
+    Source, Sync, Target, Volume, When,
 };
 use crate::job::Template;
 use crate::protocol::mcp;
@@ -78,6 +78,7 @@ pub(super) fn resolve(
             commands: joblog.is_some(),
             fail_on_no_jobs: jobs.no_jobs == NoJobsArg::Fail,
             seed: machine.seed,
+            limits: Limits::default(),
         },
         launch: Launch { program, keep_leftovers: running.keep_leftovers, temp_dir: None },
         input: Input {
@@ -89,10 +90,7 @@ pub(super) fn resolve(
             format,
             tag: output.tag,
             progress: when(output.progress),
-            color: match when(output.color) {
-                When::Auto => machine.color,
-                asked => asked,
-            },
+            color: color(output.color, machine),
             volume: volume(&output),
             max_output: output.max_output,
             output_dir: output.output_dir,
@@ -227,6 +225,13 @@ fn volume(output: &OutputArgs) -> Volume {
         (true, _) => Volume::Quiet,
         (false, true) => Volume::Verbose,
         (false, false) => Volume::Usual,
+    }
+}
+
+fn color(asked: WhenArg, machine: Machine) -> When {
+    match when(asked) {
+        When::Auto => machine.color,
+        asked => asked,
     }
 }
 

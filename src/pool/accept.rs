@@ -10,14 +10,6 @@ use crate::ids::JobId;
 use crate::job::{Argument, Call, Invalid, Job, JobOptions, UserId};
 use crate::record::Status;
 
-/// Most jobs that wait for a worker. Enough that many workers with many short jobs each find work between two reads of
-/// the list; ten million jobs take the memory of these.
-pub(super) const QUEUE_JOBS_MAX: usize = 1_024;
-
-/// The same, where it matters how far ahead the list is known: once a job has had a priority, and for the jobs that wait
-/// for their locks or for the delay before their next attempt, behind which may be others that could run.
-pub(super) const FAR_JOBS_MAX: usize = 16_384;
-
 /// Most bytes of jobs that wait in memory (one longer job alone may exceed it).
 pub(super) const QUEUE_BYTES_MAX: usize = 512 << 10;
 
@@ -35,13 +27,15 @@ impl Pool {
     /// Whether the next job of the list may be handed in. When not, ask again after the next turn.
     pub fn wants_job(&self) -> bool {
         let parked = self.delayed + self.locked.len();
-        let ready_max = if self.queue.has_priorities() { FAR_JOBS_MAX } else { QUEUE_JOBS_MAX };
+        let limits = &self.config.limits;
+        let is_far = self.queue.has_priorities() || self.awaited.is_some();
+        let ready_max = if is_far { limits.far_jobs } else { limits.queue_jobs };
         self.input == Reading::Open
             && !self.output_is_behind
             && self.queue.len() < ready_max
-            && parked < FAR_JOBS_MAX
+            && parked < limits.far_jobs
             && (self.queued_bytes < QUEUE_BYTES_MAX || self.queue.len() + parked == 0)
-            && (self.order.as_ref().is_none_or(|order| !order.is_full()) || self.head_waits_for_others())
+            && (self.order.as_ref().is_none_or(|order| !order.is_full(limits.held_bytes)) || self.head_waits_for_others())
     }
 
     pub(super) fn accept(&mut self, job: Job) {
@@ -106,6 +100,9 @@ impl Pool {
         });
         if let Some(order) = &mut self.order {
             order.accept(number, Some(key));
+        }
+        if let Some(awaited) = &mut self.awaited {
+            awaited.accepted((key, number), &self.jobs);
         }
         key
     }

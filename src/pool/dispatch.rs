@@ -1,9 +1,9 @@
 //! Who gets which job: the least loaded worker gets the next one; a slot is filled when a job waits for it.
 
-use super::accept::priority;
 use super::deadline::Timer;
 use super::flight::Cancel;
 use super::job_table::{JobKey, JobState};
+use super::needs::Waiting;
 use super::stop::Stop;
 use super::watch::plan_look;
 use super::worker::{BACKLOG_BYTES_MAX, State};
@@ -26,8 +26,9 @@ impl Pool {
         if self.stop > Stop::Running || self.output_is_behind || self.lacks_memory() {
             return;
         }
-        if self.order.as_ref().is_some_and(|order| order.holds_too_much()) && !self.head_waits_for_others() {
-            self.dispatch_head();
+        if self.order.as_ref().is_some_and(|order| order.held_bytes() > self.config.limits.held_bytes)
+            && self.dispatch_for_head()
+        {
             return;
         }
         self.dispatch_suspects();
@@ -44,7 +45,7 @@ impl Pool {
 
     /// Suspects run alone: each needs a worker with nothing else, and while one waits, the least loaded worker gets
     /// nothing new, so that it becomes empty.
-    fn dispatch_suspects(&mut self) {
+    pub(super) fn dispatch_suspects(&mut self) {
         while self.queue.has_suspect() {
             let Some((load, worker)) = self.offers.first() else { break };
             if load > 0 {
@@ -61,32 +62,13 @@ impl Pool {
     }
 
     /// Under `--keep-order`: whether the job that holds up all others waits for one of them (`needs`, `locks`). Then the
-    /// limits on what is held back must not keep that one from being read and begun.
+    /// limit on how far the list is read must not keep that one from being read.
     pub(super) fn head_waits_for_others(&self) -> bool {
         let head = self.order.as_ref().and_then(super::order::Order::head);
         head.is_some_and(|key| matches!(self.jobs.get(key).state, JobState::Blocked(_) | JobState::Locked))
     }
 
-    /// So many records are held back that only the one at the head may make progress.
-    fn dispatch_head(&mut self) {
-        let Some(key) = self.order.as_ref().and_then(super::order::Order::head) else { return };
-        let entry = self.jobs.get(key);
-        if entry.state != JobState::Ready {
-            return;
-        }
-        let Some((load, worker)) = self.offers.first() else { return self.fill_slots() };
-        if entry.suspect && load > 0 {
-            return;
-        }
-        let (suspect, taken) = (entry.suspect, self.queue.take(priority(entry), key));
-        assert!(taken, "a ready job is in the queue");
-        if self.has_locks(key) {
-            self.workers[worker.index()].alone |= suspect;
-            self.send_job(worker, key);
-        }
-    }
-
-    fn send_job(&mut self, id: WorkerId, key: JobKey) {
+    pub(super) fn send_job(&mut self, id: WorkerId, key: JobKey) {
         let entry = self.jobs.get_mut(key);
         self.queued_bytes -= entry.bytes;
         entry.state = JobState::Sent;
@@ -188,7 +170,7 @@ impl Pool {
     }
 
     /// Asks for as many processes as there are jobs that wait for one.
-    fn fill_slots(&mut self) {
+    pub(super) fn fill_slots(&mut self) {
         let concurrency = self.config.concurrency as usize;
         while self.queue.len() > self.starting * concurrency {
             let Some(id) = self.empty.pop_first() else { break };
@@ -200,11 +182,17 @@ impl Pool {
         }
     }
 
+    /// Whether further jobs of the list may come and be begun.
+    pub(super) fn reads(&self) -> bool {
+        self.input == Reading::Open && self.stop == Stop::Running
+    }
+
     /// Once nothing more will be begun: closes the standard input of idle workers, so that they end.
     pub(super) fn drain_idle_workers(&mut self) {
-        let reading = self.input == Reading::Open && self.stop == Stop::Running;
+        let reading = self.reads();
         if !reading && self.needs.blocked() > 0 && self.needs.blocked() == self.jobs.len() {
-            self.settle_unmet_needs();
+            let all: Vec<Waiting> = self.jobs.iter().map(|(key, entry)| (key, entry.job.number)).collect();
+            self.settle_unmet_needs(&all);
         }
         if reading || (self.stop == Stop::Running && self.jobs.len() > 0) {
             return;

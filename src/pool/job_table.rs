@@ -81,6 +81,11 @@ impl JobTable {
         self.entries[key.0 as usize].as_mut().filter(|entry| entry.job.number == number)
     }
 
+    /// Whether the job of a key that may be out of date is still in the table.
+    pub(super) fn has(&self, key: JobKey, number: JobId) -> bool {
+        self.entries[key.0 as usize].as_ref().is_some_and(|entry| entry.job.number == number)
+    }
+
     /// Ends the life of a job: whoever calls this makes its record.
     pub(super) fn remove(&mut self, key: JobKey) -> JobEntry {
         self.free.push(key.0);

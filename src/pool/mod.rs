@@ -18,7 +18,7 @@
 //! | part | owns |
 //! | --- | --- |
 //! | `job_table` | every accepted job has exactly one record |
-//! | `queue`, `needs`, `order` | which job is next; who waits for whom; records in the order of the list |
+//! | `queue`, `needs`, `order`, `awaited` | which job is next; who waits for whom; records in the order of the list, and whom the first waits for |
 //! | `worker`, `flight` | a slot, its process, the requests open there, and which of them are begun |
 //! | `accept`, `dispatch`, `receive`, `judge`, `outcome` | the way of a job: in, to a worker, its answer, what that means, its record |
 //! | `offers` | which worker has room, and the least to do |
@@ -33,6 +33,7 @@
 
 mod accept;
 mod action;
+mod awaited;
 mod check;
 mod deadline;
 mod dispatch;
@@ -100,6 +101,8 @@ pub struct Pool {
     /// Jobs that ended and whose dependants have not been looked at.
     just_ended: VecDeque<(UserId, bool)>,
     order: Option<Order>,
+    /// Whom the head of the order waits for; once too much was held back while it did.
+    awaited: Option<Box<awaited::Awaited>>,
     shared: shared::Shared,
     /// Connections of processes that are no workers, by number.
     guests: BTreeMap<u64, guests::Guest>,
@@ -167,6 +170,7 @@ impl Pool {
             waits: BTreeMap::new(),
             locked: BTreeMap::new(),
             order: config.keep_order.then(Order::default),
+            awaited: None,
             workers: slots.clone().map(|id| Worker::new(id, config.max_message)).collect(),
             offers: Offers::new(config.workers as usize),
             empty: slots.collect(),

@@ -198,7 +198,7 @@ fn ended(id: &UserId, ok: bool) -> Ended {
 const DIGITS_MAX: usize = 20;
 
 /// `1` as a number given by the user and the job numbered 1 are the same id; `"1"` is another.
-fn hash(id: &UserId) -> u64 {
+pub(super) fn hash(id: &UserId) -> u64 {
     let mut hasher = DefaultHasher::new();
     let mut digits = [0; DIGITS_MAX];
     let text = match id {

@@ -11,9 +11,6 @@ use std::collections::VecDeque;
 /// one slow job at the head does not make the rest pile up.
 pub(super) const WINDOW_JOBS_MAX: usize = 65_536;
 
-/// Most bytes of records held back. Beyond it only the job at the head is begun, and none is read.
-pub(super) const HELD_BYTES_MAX: usize = 32 << 20;
-
 /// The window of jobs whose records are still owed or held back.
 #[derive(Debug)]
 pub(super) struct Order {
@@ -80,13 +77,13 @@ impl Order {
     }
 
     /// Whether reading should pause. What is read may become a record at once, when it is no job or the run is being stopped.
-    pub(super) fn is_full(&self) -> bool {
-        self.slots.len() >= WINDOW_JOBS_MAX || self.holds_too_much()
+    pub(super) fn is_full(&self, held_bytes_max: usize) -> bool {
+        self.slots.len() >= WINDOW_JOBS_MAX || self.held_bytes > held_bytes_max
     }
 
-    /// Whether only the head may be begun.
-    pub(super) fn holds_too_much(&self) -> bool {
-        self.held_bytes > HELD_BYTES_MAX
+    /// How many bytes of records are held back.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.held_bytes
     }
 }
 
@@ -111,6 +108,8 @@ mod tests {
     use crate::record::Status;
     use std::time::Duration;
 
+    const LONG: usize = 100_000;
+
     fn record(number: u64, change: impl FnOnce(&mut Record)) -> Record {
         let mut record = Record {
             id: UserId::Number(number),
@@ -131,7 +130,7 @@ mod tests {
 
     #[test]
     fn whatever_may_be_long_in_a_record_counts_as_held_back() {
-        let long = || "y".repeat(HELD_BYTES_MAX);
+        let long = || "y".repeat(LONG);
         let value = || Some(Json::parse(&format!("[\"{}\"]", long())).unwrap());
         let printed = || Some(Printed { bytes: long().into(), total: 0 });
         type Change<'a> = (&'a str, &'a dyn Fn(&mut Record));
@@ -149,9 +148,9 @@ mod tests {
             let mut order = Order::default();
             (1..=3).for_each(|number| order.accept(JobId(number), None));
             order.hold(JobId(3), record(3, |_| {}));
-            assert!(!order.holds_too_much(), "a small one is held");
+            assert!(!order.is_full(LONG), "a small one is held");
             order.hold(JobId(2), record(2, change));
-            assert!(order.holds_too_much() && order.is_full(), "{what}");
+            assert!(order.is_full(LONG), "{what}");
             order.hold(JobId(1), record(1, |_| {}));
             while order.release().is_some() {}
             assert_eq!((order.held_bytes, order.slots.len()), (0, 0), "{what}");

@@ -214,6 +214,9 @@ impl Pool {
             record.rare_mut().content = Some(past.content);
         }
         record.id = entry.job.id;
+        if let Some(awaited) = &mut self.awaited {
+            awaited.ended(&record.id, entry.job.number);
+        }
         self.just_ended.push_back((record.id.clone(), record.status == Status::Ok));
         self.emit(entry.job.number, record);
     }

@@ -80,6 +80,11 @@ impl Queue {
         !self.suspects.is_empty()
     }
 
+    /// The first job that holds its locks.
+    pub(super) fn first_granted(&self) -> Option<JobKey> {
+        self.granted.front().copied()
+    }
+
     /// Takes one certain job out of turn; whether it was there.
     pub(super) fn take(&mut self, priority: i64, key: JobKey) -> bool {
         let lane = self.lanes.entry(Reverse(priority)).or_default();

@@ -25,9 +25,11 @@ enum Why {
 }
 
 impl Pool {
-    /// Nothing runs, nothing is ready, nothing more will come, and still jobs wait: what they wait for will never be.
-    pub(super) fn settle_unmet_needs(&mut self) {
-        let waiting = self.jobs.iter().filter_map(|(key, entry)| {
+    /// Nothing more will come, and of these jobs and all that they wait for none runs and none is ready: what they wait for
+    /// will never be.
+    pub(super) fn settle_unmet_needs(&mut self, blocked: &[Waiting]) {
+        let waiting = blocked.iter().filter_map(|&(key, _)| {
+            let entry = self.jobs.get(key);
             let needs = entry.job.options.as_ref().map(|options| options.needs.as_slice()).unwrap_or_default();
             let missing = needs.iter().find(|id| !self.needs.is_known(id));
             let why = if missing.is_some() { Why::Missing } else { Why::Waits };

@@ -8,7 +8,7 @@ pub(crate) use slot::{READY, Slot};
 use serde_json::Value;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
-use supervisor::config::{Halt, PoolConfig, Target};
+use supervisor::config::{Halt, Limits, PoolConfig, Target};
 use supervisor::drive::{self, Shell};
 use supervisor::exit::ExitCode;
 use supervisor::ids::{Generation, JobId, WorkerId};
@@ -129,6 +129,7 @@ pub(crate) fn config() -> PoolConfig {
         commands: false,
         fail_on_no_jobs: false,
         seed: 1,
+        limits: Limits::default(),
     }
 }
 

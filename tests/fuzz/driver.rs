@@ -2,7 +2,7 @@
 //! core has in common.
 
 use std::time::Duration;
-use supervisor::config::{Halt, PoolConfig, Target};
+use supervisor::config::{Halt, Limits, PoolConfig, Target};
 use supervisor::drive::{self, Shell};
 use supervisor::ids::{Generation, JobId, WorkerId};
 use supervisor::job::{Call, FunctionCall, Job, UserId};
@@ -111,6 +111,7 @@ impl Driver {
             commands: true,
             fail_on_no_jobs: false,
             seed: 1,
+            limits: Limits::default(),
         };
         Driver {
             pool: Pool::new(config),

@@ -266,7 +266,7 @@ impl Outside {
     fn input_ends(&mut self) -> Fact {
         if self.jobs_at_hand > 0 && !self.input_dropped {
             // What was read before is handed in first.
-            self.plan(MILLISECOND, Deed::InputEnds);
+            self.plan(100 * MILLISECOND, Deed::InputEnds);
             return Fact::Nothing;
         }
         self.input_ended = true;

@@ -3,7 +3,7 @@
 use crate::prng::Prng;
 use serde_json::value::RawValue;
 use std::time::Duration;
-use supervisor::config::{Failures, Halt, PoolConfig, Target};
+use supervisor::config::{Failures, Halt, Limits, PoolConfig, Target};
 
 pub(crate) const MICROSECOND: u64 = 1_000;
 pub(crate) const MILLISECOND: u64 = 1_000_000;
@@ -83,8 +83,9 @@ impl Options {
         let faults = Faults::draw(rng);
         let announces_ready = rng.chance(700);
         let some = |rng: &mut Prng, rate: u32| if rng.coin() { 0 } else { rate };
+        let config = draw_config(rng, announces_ready);
         Options {
-            config: draw_config(rng, announces_ready),
+            config: PoolConfig { limits: draw_limits(config.seed), ..config },
             jobs: if rng.chance(20) { 0 } else { rng.span(1, 600) },
             safety_steps: rng.span(20, 8000),
             prefetch: rng.chance(768),
@@ -148,7 +149,19 @@ fn draw_config(rng: &mut Prng, announces_ready: bool) -> PoolConfig {
         commands: false,
         fail_on_no_jobs: rng.coin(),
         seed: rng.next(),
+        limits: Limits::default(),
     }
+}
+
+/// In half of the worlds so little may wait in memory that small lists reach the limits. Drawn by what was drawn already, so
+/// that the other worlds are what they were.
+fn draw_limits(seed: u64) -> Limits {
+    if seed % 2 == 0 {
+        return Limits::default();
+    }
+    let mut rng = Prng::new(seed);
+    let queue_jobs = rng.between(1, 40) as usize;
+    Limits { queue_jobs, far_jobs: queue_jobs * rng.between(1, 3) as usize, held_bytes: rng.below(5000) as usize }
 }
 
 impl Faults {

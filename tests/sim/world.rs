@@ -18,6 +18,9 @@ use supervisor::time::{Now, Time, Wall};
 /// again.
 const TURNS_AT_ONE_MOMENT_MAX: u32 = 200;
 
+/// So many turns in which nothing is told to the core, while what was read waits to be taken, mean that it never will be.
+const SILENT_TURNS_MAX: u32 = 1_000;
+
 /// A run and everything around it.
 pub(crate) struct World {
     pool: Pool,
@@ -25,6 +28,8 @@ pub(crate) struct World {
     deadline: Option<Time>,
     steps: u64,
     idle_turns: u32,
+    /// Turns since the last event.
+    silent_turns: u32,
 }
 
 /// What became of a world.
@@ -42,7 +47,7 @@ impl World {
         let pool = Pool::new(options.config.clone());
         let mut outside = Outside::new(rng, options, logged);
         plan_the_run(&mut outside);
-        World { pool, outside, deadline: None, steps: 0, idle_turns: 0 }
+        World { pool, outside, deadline: None, steps: 0, idle_turns: 0, silent_turns: 0 }
     }
 
     pub(crate) fn options(&self) -> &Options {
@@ -80,6 +85,7 @@ impl World {
     }
 
     fn turn(&mut self) {
+        let before = self.steps;
         self.move_clock();
         let due = self.deadline.is_some_and(|at| at.as_nanos() <= self.outside.now);
         let spurious = self.outside.options.faults.spurious_deadline;
@@ -95,6 +101,16 @@ impl World {
         self.feed();
         self.deadline = drive::finish_turn(&mut self.pool, &mut self.outside);
         self.check(due && deeds == 0);
+        self.silent_turns = if self.steps == before { self.silent_turns + 1 } else { 0 };
+        if self.silent_turns == SILENT_TURNS_MAX && self.outside.faults_on {
+            // The rest of the list hangs on somebody who will never answer.
+            self.outside.heal();
+        }
+        assert!(
+            self.silent_turns < 2 * SILENT_TURNS_MAX,
+            "the list is never read to its end; without a record: {:?}",
+            self.outside.oracle.missing()
+        );
     }
 
     /// On to whatever comes next; now and then the machine stalls, and much is due together.
@@ -122,7 +138,9 @@ impl World {
         let mut count = 0;
         while let Some(deed) = self.outside.take_due() {
             count += 1;
-            self.outside.note(|| format!("{deed:?}"));
+            if !matches!(deed, Deed::InputEnds) {
+                self.outside.note(|| format!("{deed:?}"));
+            }
             match self.outside.enact(deed) {
                 Fact::Nothing => {}
                 Fact::Event(event) => self.handle(event),

@@ -171,6 +171,12 @@ impl Shared {
         }
     }
 
+    /// Whether each of these locks that is held is held by a job, so that it is free when that one has ended.
+    pub(in crate::pool) fn are_held_by_jobs(&self, names: &[Box<str>]) -> bool {
+        let holders = names.iter().filter_map(|name| self.locks.get(name)?.holder);
+        holders.into_iter().all(|holder| matches!(holder, Party::Waiting(_) | Party::Worker(_, _, Some(_))))
+    }
+
     /// A job will not be begun: it neither holds nor waits.
     pub(in crate::pool) fn forget_job(&mut self, number: u64, names: &[Box<str>]) {
         for name in names {

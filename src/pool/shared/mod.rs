@@ -184,6 +184,11 @@ impl Shared {
         self.effects.pop_front()
     }
 
+    /// Whether somebody waits for something that is not there yet.
+    pub(super) fn is_waited_for(&self) -> bool {
+        !self.waits.is_empty()
+    }
+
     /// The span of a wait is over.
     pub(super) fn timed_out(&mut self, ticket: Ticket) {
         let Some((kind, name)) = self.forget_wait(ticket) else { return };

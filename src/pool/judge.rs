@@ -191,6 +191,12 @@ fn with_traceback(data: Option<&str>, stack: &str) -> String {
     format!("{{{others}\"traceback\":{}}}", Value::from(stack))
 }
 
+/// The error of a job that was stopped while it waited for its next attempt. What the last one came to stays in it.
+pub(super) fn stopped_between(cause: &str, last: &str) -> Json {
+    let why = json::member(last, "message").and_then(json::lossy_text).unwrap_or_default();
+    error_of(&format!("{cause} while it waited for its next attempt; the last one: {why}"), json::member(last, "data"))
+}
+
 /// An error with data that is passed on as the text it is.
 fn error_of(message: &str, data: Option<&str>) -> Json {
     let message = Value::from(message);

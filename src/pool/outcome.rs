@@ -3,7 +3,7 @@
 use super::deadline::Timer;
 use super::flight::{Cancel, Flight, Said};
 use super::job_table::{JobKey, JobState};
-use super::judge::{Attempt, Ending, was_cancelled, was_not_begun};
+use super::judge::{Attempt, Ending, stopped_between, was_cancelled, was_not_begun};
 use super::stop::{self, Stop};
 use super::{Action, Pool};
 use crate::config::Halt;
@@ -111,10 +111,15 @@ impl Pool {
         }
     }
 
-    /// The job will not be begun (again), because the run is being stopped. If it was tried before, that counts.
+    /// The job will not be begun (again), because the run is being stopped. One that was tried before and had another attempt
+    /// to come was stopped on its way, like one that runs: it has not failed for good.
     pub(super) fn finish_waiting(&mut self, key: JobKey) {
         match self.jobs.get_mut(key).last.take() {
-            Some(record) => self.finish(key, *record),
+            Some(mut record) => {
+                record.status = Status::Cancelled;
+                record.error = Some(stopped_between(&self.stop.cause(), record.error.as_deref().unwrap_or_default()));
+                self.finish(key, *record);
+            }
             None => self.finish_unrun(key, Status::Skipped, &self.stop.cause()),
         }
     }

@@ -1,6 +1,6 @@
 //! Runs that are stopped: by signals, by failures, by lost output.
 
-use crate::script::{READY, Script, seconds};
+use crate::script::{READY, Script, Slot, seconds};
 use std::time::Duration;
 use supervisor::config::{Failures, Halt, PoolConfig, Target};
 use supervisor::exit::ExitCode;
@@ -180,13 +180,39 @@ fn a_request_given_up_before_its_turn_may_be_begun_later() {
 }
 
 #[test]
-fn a_job_between_two_attempts_is_not_said_to_be_untried() {
-    let mut t = Script::running(|config| (config.retries, config.retry_delay) = (1, seconds(60)), &["a1"]);
-    t.worker(1).gets(&["a1"]).fails("a1");
-    t.signal(2);
-    let statuses = [Status::Failed, Status::Cancelled];
-    assert_ne!(t.pool.stats().ended[Status::Skipped as usize], 1);
-    assert!(statuses.iter().any(|&status| t.pool.stats().ended[status as usize] == 1));
+fn a_job_between_two_attempts_is_cancelled_and_keeps_what_the_last_one_said() {
+    for delay in [0, 60] {
+        let mut t = Script::running(
+            |config| (config.retries, config.retry_delay, config.workers) = (1, seconds(delay), 2),
+            &["a1", "a2"],
+        );
+        t.worker(2).gets(&["a2"]);
+        let id = t.worker(1).gets(&["a1"]).wire_id("a1");
+        let line = format!(r#"{{"id":{id},"error":{{"code":-32000,"message":"bad","data":{{"exit_code":1}}}}}}"#);
+        let Slot { worker, generation, .. } = t.worker(1);
+        let answer = format!("{line}\n");
+        let bytes = answer.as_bytes();
+        t.turn(vec![Event::Output { worker, generation, bytes }, Event::StopRequested { signal: 2 }]);
+        let record = t.record("a1", Status::Cancelled);
+        assert_eq!(record.attempts, 1);
+        let message = "stopped by SIGINT while it waited for its next attempt; the last one: bad";
+        assert_eq!(record.error.unwrap().get(), format!(r#"{{"data":{{"exit_code":1}},"message":"{message}"}}"#));
+    }
+}
+
+#[test]
+fn a_job_between_two_attempts_is_cancelled_when_others_halt_the_run() {
+    let mut t = Script::new(|config| {
+        (config.halt, config.retries, config.retry_delay) = (Halt::Soon(Failures::Count(1)), 1, seconds(60));
+    });
+    t.reads_job("a1", |_| {});
+    t.reads_job("a2", |options| options.retries = Some(0));
+    t.list_ends();
+    t.all_start();
+    t.worker(1).gets(&["a1"]).fails("a1").gets(&["a2"]).fails("a2");
+    t.record("a2", Status::Failed);
+    assert!(t.record("a1", Status::Cancelled).error.unwrap().get().contains("(--halt) while it waited"));
+    t.ends(ExitCode::JobsFailed);
 }
 
 fn halting(halt: Halt) -> impl FnOnce(&mut PoolConfig) {

@@ -287,6 +287,7 @@ impl Session {
                 self.refusal = Some(format!("it says that it cannot work (`failed`): {why}"));
             }
             Message::Notification { .. } => {}
+            Message::Stray(_) => self.take_stray(line),
         }
     }
 

@@ -94,7 +94,8 @@ impl Pool {
                 self.notice(Notice::Log { worker: id, level: "warning".into(), message });
                 false
             }
-            Message::Malformed { id: request, fault } => self.receive_malformed(id, &request, fault, line),
+            Message::Malformed { id: request, fault } => self.receive_malformed(id, &request, &fault, line),
+            Message::Stray(text) => self.receive_stray(id, text.as_bytes()),
             Message::Notification { method, params } => self.receive_notification(id, &method, params),
             Message::Request { .. } if self.leaves_unread(id, line) => false,
             Message::Request { id: request, method, params } => {

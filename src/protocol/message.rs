@@ -1,5 +1,6 @@
 //! What a line of a worker says.
 
+use super::broken::malformed;
 use crate::json::{self, one_line, plain_value, utf8};
 use crate::part::Part;
 use serde::{Deserialize, Deserializer};
@@ -33,8 +34,10 @@ pub enum Message<'a> {
         /// The id as JSON text.
         id: Cow<'a, str>,
         /// What is wrong with it: `with …`.
-        fault: &'static str,
+        fault: Cow<'static, str>,
     },
+    /// An item of an array that is no message; the others are.
+    Stray(&'a str),
     /// Something asked of us.
     Request {
         /// The worker's own id, to be given back.
@@ -152,52 +155,52 @@ impl<'a> Line<'a> {
             return Line::One(message);
         }
         match line.iter().find(|byte| !byte.is_ascii_whitespace()) {
-            Some(b'{') => object(line).map_or(Line::Stray, Line::One),
-            Some(b'[') => match serde_json::from_slice::<Vec<Envelope<'a>>>(line) {
-                Ok(envelopes) if !envelopes.is_empty() => envelopes
-                    .into_iter()
-                    .map(Message::from_envelope)
-                    .collect::<Option<Vec<_>>>()
-                    .map_or(Line::Stray, Line::Batch),
-                Ok(_) => Line::Stray,
-                Err(_) => each_by_itself(line).map_or(Line::Stray, Line::Batch),
-            },
+            Some(b'{') => object(line),
+            Some(b'[') => batch(line),
+            // A byte order mark, or zeros.
+            Some(0xef | 0) => Line::of(malformed(line)),
             _ => Line::Stray,
+        }
+    }
+
+    fn of(mut messages: Vec<Message<'a>>) -> Self {
+        match messages.len() {
+            0 => Line::Stray,
+            1 => messages.pop().map_or(Line::Stray, Line::One),
+            _ => Line::Batch(messages),
         }
     }
 }
 
-/// One message.
-fn object(text: &[u8]) -> Option<Message<'_>> {
-    match serde_json::from_slice(text) {
-        Ok(envelope) => Message::from_envelope(envelope),
-        Err(_) => malformed(text),
+/// An array: of messages, mostly. What is none in it does not take the others with it.
+fn batch(line: &[u8]) -> Line<'_> {
+    if let Ok(envelopes) = serde_json::from_slice::<Vec<Envelope<'_>>>(line) {
+        let messages: Option<Vec<_>> = envelopes.into_iter().map(Message::from_envelope).collect();
+        if let Some(messages) = messages.filter(|messages| !messages.is_empty()) {
+            return Line::Batch(messages);
+        }
+    }
+    let Ok(all) = serde_json::from_slice::<&RawValue>(line) else { return Line::of(malformed(line)) };
+    let messages: Vec<_> = json::items(all.get()).flat_map(item).collect();
+    let is_stray = |message: &Message<'_>| matches!(message, Message::Stray(_));
+    if messages.iter().all(is_stray) { Line::Stray } else { Line::Batch(messages) }
+}
+
+/// One item of an array.
+fn item(text: &str) -> Vec<Message<'_>> {
+    let line = if text.starts_with('{') { object(text.as_bytes()) } else { Line::Stray };
+    match line {
+        Line::One(message) => vec![message],
+        Line::Batch(messages) => messages,
+        Line::Stray => vec![Message::Stray(text)],
     }
 }
 
-/// A batch of which not every message can be understood.
-fn each_by_itself(line: &[u8]) -> Option<Vec<Message<'_>>> {
-    let all: &RawValue = serde_json::from_slice(line).ok()?;
-    json::items(all.get()).map(|item| object(item.as_bytes())).collect()
-}
-
-/// A line that cannot be understood, though it is an answer by its members.
-fn malformed(line: &[u8]) -> Option<Message<'_>> {
-    let Ok(text) = utf8(line) else {
-        return match Line::parse(String::from_utf8_lossy(line).as_bytes()) {
-            Line::One(Message::Answer { id: Some(id), .. }) => {
-                Some(Message::Malformed { id: id.to_owned().into(), fault: "with bytes that are not UTF-8" })
-            }
-            Line::One(Message::Malformed { id, fault }) => {
-                Some(Message::Malformed { id: id.into_owned().into(), fault })
-            }
-            _ => None,
-        };
-    };
-    let object: &RawValue = serde_json::from_str(text).ok()?;
-    let (id, method) = (json::member(object.get(), "id")?, json::member(object.get(), "method"));
-    let fault = "with a member that is there twice or cannot be read";
-    (method.is_none() && id != "null").then_some(Message::Malformed { id: id.into(), fault })
+fn object(text: &[u8]) -> Line<'_> {
+    match serde_json::from_slice(text) {
+        Ok(envelope) => Message::from_envelope(envelope).map_or(Line::Stray, Line::One),
+        Err(_) => Line::of(malformed(text)),
+    }
 }
 
 /// The answer that our own workers write, member for member and byte for byte: told without the general way, which costs
@@ -252,7 +255,7 @@ impl<'a> Message<'a> {
                 Some(Message::Answer { id: id.map(RawValue::get), outcome: Outcome::Result(result.get().into()) })
             }
             (None, Some(id), None, None) => {
-                Some(Message::Malformed { id: id.get().into(), fault: "with neither \"result\" nor \"error\"" })
+                Some(Message::Malformed { id: id.get().into(), fault: "with neither \"result\" nor \"error\"".into() })
             }
             (None, None, None, None) => None,
         }
@@ -274,6 +277,7 @@ mod tests {
                     format!("error {} {value}", id.unwrap_or("-"))
                 }
                 Message::Malformed { id, fault } => format!("malformed {id} {fault}"),
+                Message::Stray(text) => format!("stray {text}"),
                 Message::Request { id, method, .. } => format!("request {id} {method}"),
                 Message::Notification { method, .. } => format!("notification {method}"),
             }
@@ -365,12 +369,16 @@ mod tests {
         for line in [r#"{"jsonrpc":"2.0","id":0}"#, r#"{"id":0,"error":null}"#] {
             assert_eq!(kind(line), "malformed 0 with neither \"result\" nor \"error\"");
         }
+        assert_eq!(
+            kind(r#"[{"id":1,"result":2},5,{},[{"id":2}]]"#),
+            r#"result 1 2 + stray 5 + stray {} + stray [{"id":2}]"#
+        );
         let twice = "malformed 2 with a member that is there twice or cannot be read";
         assert_eq!(kind(r#"{"id":2,"result":1,"result":2}"#), twice);
         assert_eq!(kind(r#"[{"id":1,"result":2},{"id":2,"result":1,"result":2}]"#), format!("result 1 2 + {twice}"));
         for line in [&b"{\"id\":3,\"result\":\"\xff\"}"[..], b"{\"jsonrpc\":\"2.0\",\"id\":3,\"result\":\"\xff\"}"] {
             let Line::One(Message::Malformed { id, fault }) = Line::parse(line) else { panic!("{line:?}") };
-            assert_eq!((&*id, fault), ("3", "with bytes that are not UTF-8"));
+            assert_eq!((&*id, &*fault), ("3", "with bytes that are not UTF-8"));
         }
     }
 

@@ -3,6 +3,7 @@
 //! [`LineDecoder`] cuts what a worker wrote into lines, [`Line::parse`] tells what a line is, [`encode`] writes what is
 //! sent to a worker, [`mcp`] what MCP servers want instead. What a message *means* for a job is decided by [`crate::pool`].
 
+mod broken;
 mod decode;
 pub mod encode;
 pub mod mcp;

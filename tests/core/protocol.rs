@@ -42,6 +42,29 @@ fn an_answer_that_says_nothing_or_too_much() {
 }
 
 #[test]
+fn an_answer_that_is_no_json_ends_its_job() {
+    for line in [
+        "{\"jsonrpc\":\"2.0\",\"id\":0,\"result\":NaN}\n",
+        "\u{feff}{\"jsonrpc\":\"2.0\",\"id\":0,\"result\":1}\n",
+        "\0{\"jsonrpc\":\"2.0\",\"id\":0,\"result\":1}\n",
+        "[{\"jsonrpc\":\"2.0\",\"id\":0,\"result\":Infinity}]\n",
+        "{\"jsonrpc\":\"2.0\",\"id\":5,\"id\":0,\"result\":1}\n",
+    ] {
+        breaks(line.as_bytes(), "answered request 0 with");
+    }
+    breaks(b"{\"jsonrpc\":\"2.0\",\"id\":0,\"result\":NaN}\n", "column 34; JSON knows no NaN");
+}
+
+#[test]
+fn what_is_no_message_in_an_array_is_shown_and_the_rest_counts() {
+    let mut t = Script::running(|_| {}, &["a1"]);
+    t.worker(1).gets(&["a1"]).says(r#"[{"jsonrpc":"2.0","id":0,"result":1},5]"#);
+    t.was_told("line: [53]");
+    t.record("a1", Status::Ok);
+    t.ends(ExitCode::Success);
+}
+
+#[test]
 fn one_fault_in_a_batch_is_told_once() {
     breaks(b"[{\"id\":98,\"result\":1},{\"id\":99,\"result\":1}]\n", "answered request 98");
 }

@@ -19,6 +19,7 @@ pub(crate) use canonical::{lossy_text, plain_string, push_plain_string, same_val
 pub(crate) use one_line::one_line;
 pub use one_line::push_one_line;
 pub(crate) use parts::{items, member, members};
+pub(crate) use string::whole_characters;
 pub use string::{push_bytes, push_hex, push_string};
 
 /// The text of one JSON value. Up to 24 bytes of it take no memory of their own: most results are as short.

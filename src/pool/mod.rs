@@ -21,6 +21,7 @@
 //! | `queue`, `needs`, `order`, `awaited` | which job is next; who waits for whom; records in the order of the list, and whom the first waits for |
 //! | `worker`, `flight` | a slot, its process, the requests open there, and which of them are begun |
 //! | `accept`, `dispatch`, `receive`, `judge`, `outcome` | the way of a job: in, to a worker, its answer, what that means, its record |
+//! | `printed` | what workers and functions print, and whose it is |
 //! | `offers` | which worker has room, and the least to do |
 //! | `shelf` | answers that a worker holds back: when they are looked for |
 //! | `shared`, `serving` | locks, values, queues and the like, asked for by workers; released when their holder ends |
@@ -50,6 +51,7 @@ mod offers;
 mod order;
 mod outcome;
 mod prefetch;
+mod printed;
 mod queue;
 mod receive;
 mod request;

@@ -162,6 +162,27 @@ fn printed_output_belongs_to_its_job_and_is_cut_with_its_true_length() {
 }
 
 #[test]
+fn printed_output_is_cut_between_two_characters() {
+    for (printed, kept) in [("ééé", &b"\xc3\xa9"[..]), ("a\u{1f600}", b"a"), ("é", b"\xc3\xa9")] {
+        let mut t = Script::running(|config| config.max_output = 3, &["a1"]);
+        t.worker(1).gets(&["a1"]).writes_stderr(printed.as_bytes());
+        let output = format!(r#"{{"method":"output","params":{{"id":0,"stream":"stdout","data":"{printed}"}}}}"#);
+        t.worker(1).says(&output).answers("a1");
+        let record = t.record("a1", Status::Ok);
+        for stream in [&record.rare().stdout, &record.rare().stderr] {
+            let stream = stream.as_ref().unwrap();
+            assert_eq!((stream.bytes.as_slice(), stream.total), (kept, printed.len() as u64));
+        }
+        t.ends(ExitCode::Success);
+    }
+    // What was not cut is what it is.
+    let mut t = Script::running(|_| {}, &["a1"]);
+    t.worker(1).gets(&["a1"]).writes_stderr(b"a\xc3").answers("a1");
+    assert_eq!(t.record("a1", Status::Ok).rare().stderr.as_ref().unwrap().bytes, b"a\xc3");
+    t.ends(ExitCode::Success);
+}
+
+#[test]
 fn what_a_worker_never_read_goes_to_another_when_it_closes_its_input() {
     let mut t = Script::running(|_| {}, &["a1", "a2", "a3"]);
     t.worker(1).gets(&["a1"]).answers("a1").gets(&["a2", "a3"]);

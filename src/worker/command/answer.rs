@@ -4,6 +4,7 @@
 //! copied once this way.
 
 use super::request::{Id, Refusal};
+use crate::json::whole_characters;
 use crate::protocol::encode::{bytes, string};
 use crate::status::ExitStatus;
 use std::io::Write;
@@ -191,14 +192,6 @@ fn stream(out: &mut Vec<u8>, name: &str, captured: &Captured) {
 
 fn is_cut(captured: &Captured) -> bool {
     captured.total > captured.kept.len() as u64 && !matches!(captured.whole, Whole::File(_))
-}
-
-/// Without the beginning of a character whose rest was cut off.
-fn whole_characters(bytes: &[u8]) -> &[u8] {
-    match std::str::from_utf8(bytes) {
-        Err(error) if error.error_len().is_none() => &bytes[..error.valid_up_to()],
-        _ => bytes,
-    }
 }
 
 #[cfg(test)]

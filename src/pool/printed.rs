@@ -1,0 +1,100 @@
+//! What workers and functions print: whose it is, and how much of it is kept.
+
+use super::flight::Said;
+use super::worker::State;
+use super::{Notice, Pool};
+use crate::ids::WorkerId;
+use crate::json;
+use crate::record::Printed;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
+use std::borrow::Cow;
+
+impl Pool {
+    /// Something a function printed: it belongs to its job, or, where that cannot be told, to the worker.
+    pub(super) fn receive_printed(&mut self, id: WorkerId, params: &str) {
+        let Ok(output) = serde_json::from_str::<OutputParams<'_>>(params) else { return };
+        let data = match &output.data {
+            Data::Text(text) => Cow::Borrowed(text.as_bytes()),
+            Data::Base64 { base64 } => Cow::Owned(STANDARD.decode(base64.as_ref()).unwrap_or_default()),
+        };
+        let on_stderr = output.stream == "stderr";
+        let limit = self.config.max_output;
+        let flight = output.id.and_then(|wire_id| self.workers[id.index()].flights.get_mut(wire_id));
+        match flight {
+            Some(flight) => {
+                let said = flight.said.get_or_insert_default();
+                append(if on_stderr { &mut said.stderr } else { &mut said.stdout }, &data, limit);
+            }
+            None if on_stderr => self.notice(Notice::WorkerStderr { worker: id, bytes: data.into_owned() }),
+            None => self.notice(Notice::StrayOutput { worker: id, line: data.into_owned(), first: false }),
+        }
+    }
+
+    /// What a worker writes to standard error belongs to the job that runs, when there is just one. Its answers come on
+    /// another way: with more jobs open it can be told only where they were read in step.
+    pub(super) fn receive_stderr(&mut self, id: WorkerId, bytes: &[u8], in_step: bool) {
+        let limit = self.config.max_output;
+        let is_command = self.config.target.is_command();
+        let worker = &mut self.workers[id.index()];
+        let pushed_out = worker.remember_stderr(bytes);
+        let running = if in_step || worker.flights.open() == 1 { worker.flights.begun_ids() } else { Vec::new() };
+        if let ([only], false) = (running.as_slice(), is_command) {
+            let flight = worker.flights.get_mut(*only).expect("it is open");
+            append(&mut flight.said.get_or_insert_default().stderr, bytes, limit);
+        } else if worker.did_work || worker.state == State::Up {
+            self.notice(Notice::WorkerStderr { worker: id, bytes: bytes.to_vec() });
+        } else if !pushed_out.is_empty() {
+            // The rest is kept for the message of a failed start, or shown once the start has succeeded.
+            self.notice(Notice::WorkerStderr { worker: id, bytes: pushed_out });
+        }
+    }
+
+    /// A line that is no message: somebody's print, shown and not fatal.
+    pub(super) fn receive_stray(&mut self, id: WorkerId, line: &[u8]) -> bool {
+        if line.iter().any(|byte| !byte.is_ascii_whitespace()) {
+            let first = !std::mem::replace(&mut self.stray_output_told, true);
+            let line = line[..line.len().min(self.config.max_output)].to_vec();
+            self.notice(Notice::StrayOutput { worker: id, line, first });
+        }
+        false
+    }
+}
+
+/// Parameters of `output`.
+#[derive(Deserialize)]
+struct OutputParams<'a> {
+    id: Option<u64>,
+    #[serde(borrow, default)]
+    stream: Cow<'a, str>,
+    #[serde(borrow)]
+    data: Data<'a>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Data<'a> {
+    Text(#[serde(borrow)] Cow<'a, str>),
+    Base64 {
+        #[serde(borrow)]
+        base64: Cow<'a, str>,
+    },
+}
+
+fn append(printed: &mut Printed, bytes: &[u8], limit: usize) {
+    let room = limit.saturating_sub(printed.bytes.len());
+    printed.bytes.extend_from_slice(&bytes[..bytes.len().min(room)]);
+    printed.total += bytes.len() as u64;
+}
+
+impl Said {
+    /// What was printed on a stream, if anything was; cut between two characters where it was cut.
+    pub(super) fn take(printed: &mut Printed) -> Option<Printed> {
+        if printed.total > printed.bytes.len() as u64 {
+            let whole = json::whole_characters(&printed.bytes).len();
+            printed.bytes.truncate(whole);
+        }
+        (printed.total > 0).then(|| std::mem::take(printed))
+    }
+}

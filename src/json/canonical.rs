@@ -41,6 +41,20 @@ pub(crate) fn lossy_text(json: &str) -> Option<String> {
     String::from_utf8(out).ok()
 }
 
+/// The same JSON with U+FFFD for each half of a surrogate pair, so that all its strings are text.
+pub(crate) fn without_halves(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    let mut rest = json;
+    while let Some(at) = memchr::memchr(b'\\', rest.as_bytes()) {
+        let (code, taken) = unescape(&rest.as_bytes()[at..]);
+        let end = at + taken;
+        out.push_str(if char::from_u32(code).is_some() { &rest[..end] } else { &rest[..at] });
+        out.push_str(if char::from_u32(code).is_some() { "" } else { "\\ufffd" });
+        rest = &rest[end..];
+    }
+    out + rest
+}
+
 /// Appends what is in a JSON string; `push` is for what stands there as an escape.
 fn push_decoded(out: &mut Vec<u8>, json: &[u8], push: impl Fn(&mut Vec<u8>, u32)) {
     let mut rest = json;
@@ -216,6 +230,18 @@ mod tests {
         let text = lossy_text(r#""a\u000a\"\ud83d\ude00\udcff""#);
         assert_eq!(text.as_deref(), Some("a\n\"\u{1f600}\u{fffd}"));
         assert_eq!(lossy_text("1"), None);
+    }
+
+    #[test]
+    fn halves_of_pairs_are_replaced_and_nothing_else() {
+        for (json, text) in [
+            (r#"{"a\\ud800":["\ud83d\ude00\n"]}"#, r#"{"a\\ud800":["\ud83d\ude00\n"]}"#),
+            (r#"["\udcff", "x\ud800\ud83d\ude00"]"#, r#"["\ufffd", "x\ufffd\ud83d\ude00"]"#),
+            (r#""\ud800\"\ud800""#, r#""\ufffd\"\ufffd""#),
+            ("1", "1"),
+        ] {
+            assert_eq!(without_halves(json), text);
+        }
     }
 
     #[test]

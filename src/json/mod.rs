@@ -15,7 +15,7 @@ use std::ops::Deref;
 use std::str::Utf8Error;
 use string::PLAIN;
 
-pub(crate) use canonical::{lossy_text, plain_string, push_plain_string, same_value, string_length};
+pub(crate) use canonical::{lossy_text, plain_string, push_plain_string, same_value, string_length, without_halves};
 pub(crate) use one_line::one_line;
 pub use one_line::push_one_line;
 pub(crate) use parts::{items, member, members};

@@ -131,25 +131,35 @@ fn well_formed(error: Cow<'_, str>) -> Json {
     if error.starts_with('{') && serde_json::from_str::<Error<'_>>(&error).is_ok() {
         return Json::known(error);
     }
-    match serde_json::from_str(&error) {
-        Ok(Value::String(message)) => Json::from(&json!({ "message": message })),
-        Ok(Value::Object(mut members)) => {
-            if !members.get("code").is_some_and(Value::is_i64) {
-                // A code that is null is none.
-                if let Some(code) = members.remove("code").filter(|code| !code.is_null()) {
-                    members.insert("data".into(), json!({"code": code, "data": members.get("data")}));
-                }
-            }
-            let message = match members.remove("message") {
-                Some(Value::String(message)) => message,
-                Some(other) => other.to_string(),
-                None => "the worker gave no message".into(),
-            };
-            members.insert("message".into(), message.into());
-            Json::from(&Value::Object(members))
-        }
-        _ => Json::from(&json!({ "message": error })),
+    if let Some(message) = json::lossy_text(&error) {
+        return error_of(&message, None);
     }
+    if !error.starts_with('{') {
+        return error_of(&error, None);
+    }
+    let member = |name| json::member(&error, name);
+    let message = match member("message") {
+        Some(message) => json::lossy_text(message).unwrap_or_else(|| message.to_owned()),
+        None => "the worker gave no message".into(),
+    };
+    // A code that is null is none.
+    let code = member("code").filter(|code| *code != "null");
+    let is_code = |code: &str| code.parse::<i64>().is_ok();
+    let mut text = String::from("{");
+    match (code, member("data")) {
+        (Some(code), data) if !is_code(code) => {
+            text += &format!("\"data\":{{\"code\":{code},\"data\":{}}},", data.unwrap_or("null"));
+        }
+        (code, data) => {
+            text += &code.map_or(String::new(), |code| format!("\"code\":{code},"));
+            text += &data.map_or(String::new(), |data| format!("\"data\":{data},"));
+        }
+    }
+    let is_ours = |name: &str| ["code", "data", "message"].contains(&json::plain_string(name).trim_matches('"'));
+    for (name, value) in json::members(&error).filter(|(name, _)| !is_ours(name)) {
+        text += &format!("{name}:{value},");
+    }
+    Json::known(format!("{text}\"message\":{}}}", Value::from(message)))
 }
 
 /// Whether the answer says that the job was called back before it was begun.

@@ -136,6 +136,8 @@ pub struct Pool {
     /// Too many bytes of records wait to be written.
     output_is_behind: bool,
     stray_output_told: bool,
+    /// An `output` that cannot be understood was told of.
+    output_fault_told: bool,
     actions: VecDeque<Action>,
     stats: Stats,
     joined: Vec<Option<Joined>>,
@@ -190,6 +192,7 @@ impl Pool {
             input: Reading::Open,
             output_is_behind: false,
             stray_output_told: false,
+            output_fault_told: false,
             actions: VecDeque::new(),
             stats: Stats::default(),
             joined: vec![None; config.workers as usize],

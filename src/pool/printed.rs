@@ -14,10 +14,25 @@ use std::borrow::Cow;
 impl Pool {
     /// Something a function printed: it belongs to its job, or, where that cannot be told, to the worker.
     pub(super) fn receive_printed(&mut self, id: WorkerId, params: &str) {
-        let Ok(output) = serde_json::from_str::<OutputParams<'_>>(params) else { return };
+        let mended;
+        let output = match serde_json::from_str::<OutputParams<'_>>(params) {
+            Ok(output) => Ok(output),
+            // Half of a surrogate pair is no text; the rest of it is.
+            Err(_) => {
+                mended = json::without_halves(params);
+                serde_json::from_str(&mended)
+            }
+        };
+        let output = match output {
+            Ok(output) => output,
+            Err(error) => return self.output_lost_in(id, &error.to_string()),
+        };
         let data = match &output.data {
             Data::Text(text) => Cow::Borrowed(text.as_bytes()),
-            Data::Base64 { base64 } => Cow::Owned(STANDARD.decode(base64.as_ref()).unwrap_or_default()),
+            Data::Base64 { base64 } => match STANDARD.decode(base64.as_ref()) {
+                Ok(data) => Cow::Owned(data),
+                Err(error) => return self.output_lost_in(id, &format!("no base64: {error}")),
+            },
         };
         let on_stderr = output.stream == "stderr";
         let limit = self.config.max_output;
@@ -29,6 +44,14 @@ impl Pool {
             }
             None if on_stderr => self.notice(Notice::WorkerStderr { worker: id, bytes: data.into_owned() }),
             None => self.notice(Notice::StrayOutput { worker: id, line: data.into_owned(), first: false }),
+        }
+    }
+
+    /// An `output` that nobody can understand. Each would say the same, so it is told once.
+    fn output_lost_in(&mut self, id: WorkerId, why: &str) {
+        if !std::mem::replace(&mut self.output_fault_told, true) {
+            let message = format!("its `output` cannot be understood, so what was printed is lost: {why}");
+            self.notice(Notice::Log { worker: id, level: "warning".into(), message });
         }
     }
 

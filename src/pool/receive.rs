@@ -6,9 +6,11 @@ use super::judge::Ending;
 use super::worker::State;
 use super::{Notice, Pool};
 use crate::ids::WorkerId;
+use crate::json;
 use crate::part::LARGE_BYTES;
 use crate::protocol::{Line, LineDecoder, Message, Outcome, ReadyParams, owned_result};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 /// How much of an offending or stray line is shown.
@@ -146,13 +148,13 @@ impl Pool {
                 self.ready(id, told.unwrap_or_default());
             }
             "failed" => {
-                let failure: StartFailure = serde_json::from_str(params).unwrap_or_default();
+                let failure: StartFailure = understood(params).unwrap_or_default();
                 self.start_refused(id, &failure);
             }
             "output" => self.receive_printed(id, params),
             "stuck" => self.receive_stuck(id, params),
             "log" => {
-                let Ok(LogParams { level, message }) = serde_json::from_str(params) else { return false };
+                let Ok(LogParams { level, message }) = understood(params) else { return false };
                 self.notice(Notice::Log { worker: id, level, message });
             }
             _ => {}
@@ -162,7 +164,7 @@ impl Pool {
 
     /// Where a function is that was asked to stop. When it cannot be stopped, there is no use in waiting for it.
     fn receive_stuck(&mut self, id: WorkerId, params: &str) {
-        let Ok(stuck) = serde_json::from_str::<Stuck>(params) else { return };
+        let Ok(stuck) = understood::<Stuck>(params) else { return };
         let Some(flight) = self.workers[id.index()].flights.get_mut(stuck.id) else { return };
         flight.said.get_or_insert_default().stuck = Some(stuck.traceback);
         let cancel = flight.cancel;
@@ -225,6 +227,11 @@ impl Default for LogParams {
     fn default() -> Self {
         LogParams { level: "info".into(), message: String::new() }
     }
+}
+
+/// What a worker tells. Half of a surrogate pair in a text is no reason not to hear the rest.
+fn understood<T: DeserializeOwned>(params: &str) -> Result<T, serde_json::Error> {
+    serde_json::from_str(params).or_else(|_| serde_json::from_str(&json::without_halves(params)))
 }
 
 fn shorten(text: &str) -> String {

@@ -225,6 +225,32 @@ fn an_error_of_any_shape_becomes_one_with_a_message() {
 }
 
 #[test]
+fn an_error_whose_message_is_no_text_keeps_its_code_and_data() {
+    let mut t = Script::running(|_| {}, &["a1"]);
+    t.worker(1).gets(&["a1"]);
+    t.worker(1).says(r#"{"id":0,"error":{"code":7,"message":"bad \ud800","data":{"a":"\udcff"},"more":[1]}}"#);
+    let error = t.record("a1", Status::Failed).error.unwrap();
+    assert_eq!(error.get(), "{\"code\":7,\"data\":{\"a\":\"\\udcff\"},\"more\":[1],\"message\":\"bad \u{fffd}\"}");
+    t.ends(ExitCode::JobsFailed);
+}
+
+#[test]
+fn printed_text_with_half_a_pair_is_kept_and_what_cannot_be_understood_is_told_once() {
+    let mut t = Script::running(|_| {}, &["a1"]);
+    t.worker(1).gets(&["a1"]).says(r#"{"method":"output","params":{"id":0,"stream":"stdout","data":"\ud800x"}}"#);
+    t.was_not_told("cannot be understood");
+    t.worker(1).says(r#"{"method":"output","params":{"id":0,"stream":"stdout","data":{"base64":"?"}}}"#);
+    t.was_told("its `output` cannot be understood, so what was printed is lost: no base64");
+    t.worker(1).says(r#"{"method":"output","params":{"id":0,"stream":"stdout","data":5}}"#);
+    t.was_not_told("data did not match");
+    t.worker(1).says(r#"{"method":"log","params":{"message":"half \udcff"}}"#);
+    t.was_told("half \u{fffd}");
+    t.worker(1).answers("a1");
+    assert_eq!(t.record("a1", Status::Ok).rare().stdout.as_ref().unwrap().bytes, "\u{fffd}x".as_bytes());
+    t.ends(ExitCode::Success);
+}
+
+#[test]
 fn a_file_with_large_output_is_let_go_of_after_the_record() {
     let mut t = Script::running(
         |config| (config.target, config.keep_order, config.workers) = (Target::Shell, true, 2),

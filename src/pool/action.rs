@@ -189,7 +189,7 @@ pub enum Notice {
         pid: u32,
         /// How.
         status: ExitStatus,
-        /// The last of what it wrote to standard error.
+        /// What it wrote to standard error, as far as it belongs to no job and was not shown before.
         stderr: Vec<u8>,
     },
     /// A worker broke the protocol and is being replaced.

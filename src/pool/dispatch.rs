@@ -135,6 +135,9 @@ impl Pool {
 
     /// The worker has begun whatever it has room for.
     pub(super) fn begin_flights(&mut self, id: WorkerId) {
+        if !self.workers[id.index()].untold.is_empty() {
+            self.show_untold(id);
+        }
         let worker = &mut self.workers[id.index()];
         while let Some(wire_id) = worker.flights.begin_next(worker.concurrency, self.now) {
             let flight = worker.flights.get_mut(wire_id).expect("just begun");

@@ -1,8 +1,8 @@
 //! From a process to a worker that is ready: the messages of `--init`, and programs that say they cannot work at all.
 
+use super::Pool;
 use super::deadline::Timer;
 use super::worker::State;
-use super::{Notice, Pool};
 use crate::config::Target;
 use crate::ids::WorkerId;
 use crate::protocol::{Outcome, encode, mcp};
@@ -37,10 +37,8 @@ impl Pool {
             }
         }
         self.leave_start(id, State::Up);
-        let first_words = self.workers[id.index()].stderr_tail.clone();
-        if !first_words.is_empty() {
-            self.notice(Notice::WorkerStderr { worker: id, bytes: first_words });
-        }
+        self.workers[id.index()].was_up = true;
+        self.show_untold(id);
         if self.workers[id.index()].announced {
             let worker = &mut self.workers[id.index()];
             self.deadlines.clear(&mut worker.timer, Timer::Worker(id, worker.generation));

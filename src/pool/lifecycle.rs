@@ -256,13 +256,17 @@ impl Pool {
         let worked = worker.did_work || worker.jobs_ended > 0;
         let jobs = worker.jobs_ended + self.joined[id.index()].as_ref().map_or(0, |joined| joined.jobs);
         self.joined[id.index()] = Some(Joined { worker: id, pid, jobs, exit: status });
-        let stderr = worker.stderr_tail.clone();
-        let blame = worker.blame.clone();
+        let worker = &mut self.workers[id.index()];
+        let last_words = if worker.was_up { std::mem::take(&mut worker.untold) } else { Vec::new() };
+        let tail = std::mem::take(&mut worker.stderr_tail);
+        let blame = worker.blame.take();
         self.leave_start(id, State::Empty);
         let is_wanting = self.config.target.is_command() && status == ExitStatus::Code(WANTING.into());
         // One that never worked is told of once, when the run gives up because of such.
         if worked && !was.is_ending() && !is_wanting {
-            self.notice(Notice::WorkerDied { worker: id, pid, status, stderr: stderr.clone() });
+            self.notice(Notice::WorkerDied { worker: id, pid, status, stderr: last_words });
+        } else if !last_words.is_empty() {
+            self.notice(Notice::WorkerStderr { worker: id, bytes: last_words });
         }
         if is_wanting && self.stop == Stop::Running {
             let others_run = self.workers.iter().any(|worker| worker.state.has_process() && worker.flights.open() > 0);
@@ -274,7 +278,7 @@ impl Pool {
             let now = self.now.time;
             let delay = if from_outside { self.restarts.killed_idle(now) } else { self.restarts.died_idle(now) };
             let how = blame.unwrap_or_else(|| format!("ended ({status}) before it did any work"));
-            let words = String::from_utf8_lossy(&stderr);
+            let words = String::from_utf8_lossy(&tail);
             self.rest(id, delay, format!("worker {} {how}\n{}", id.0, words.trim_end()).trim_end());
         }
     }

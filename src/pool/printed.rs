@@ -1,7 +1,7 @@
 //! What workers and functions print: whose it is, and how much of it is kept.
 
 use super::flight::Said;
-use super::worker::State;
+use super::worker::STDERR_TAIL_BYTES;
 use super::{Notice, Pool};
 use crate::ids::WorkerId;
 use crate::json;
@@ -10,6 +10,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use std::borrow::Cow;
+
+/// Most bytes of a line on a worker's standard error that wait for its end.
+const UNFINISHED_LINE_BYTES_MAX: usize = 4096;
 
 impl Pool {
     /// Something a function printed: it belongs to its job, or, where that cannot be told, to the worker.
@@ -42,7 +45,7 @@ impl Pool {
                 let said = flight.said.get_or_insert_default();
                 append(if on_stderr { &mut said.stderr } else { &mut said.stdout }, &data, limit);
             }
-            None if on_stderr => self.notice(Notice::WorkerStderr { worker: id, bytes: data.into_owned() }),
+            None if on_stderr => self.show_stderr(id, &data),
             None => self.notice(Notice::StrayOutput { worker: id, line: data.into_owned(), first: false }),
         }
     }
@@ -61,16 +64,43 @@ impl Pool {
         let limit = self.config.max_output;
         let is_command = self.config.target.is_command();
         let worker = &mut self.workers[id.index()];
-        let pushed_out = worker.remember_stderr(bytes);
+        worker.remember_stderr(bytes);
         let running = if in_step || worker.flights.open() == 1 { worker.flights.begun_ids() } else { Vec::new() };
         if let ([only], false) = (running.as_slice(), is_command) {
             let flight = worker.flights.get_mut(*only).expect("it is open");
             append(&mut flight.said.get_or_insert_default().stderr, bytes, limit);
-        } else if worker.did_work || worker.state == State::Up {
-            self.notice(Notice::WorkerStderr { worker: id, bytes: bytes.to_vec() });
-        } else if !pushed_out.is_empty() {
-            // The rest is kept for the message of a failed start, or shown once the start has succeeded.
-            self.notice(Notice::WorkerStderr { worker: id, bytes: pushed_out });
+        } else if worker.was_up {
+            self.show_stderr(id, bytes);
+        } else {
+            // Kept for the message of a failed start, or shown once the start has succeeded.
+            worker.untold.extend_from_slice(bytes);
+            let surplus = worker.untold.len().saturating_sub(STDERR_TAIL_BYTES);
+            if surplus > 0 {
+                let bytes = worker.untold.drain(..surplus).collect();
+                self.notice(Notice::WorkerStderr { worker: id, bytes });
+            }
+        }
+    }
+
+    /// Shows whole lines. What is written in pieces, by several workers perhaps, waits for its end, but not while it grows
+    /// without one.
+    fn show_stderr(&mut self, id: WorkerId, bytes: &[u8]) {
+        let worker = &mut self.workers[id.index()];
+        worker.untold.extend_from_slice(bytes);
+        let whole = memchr::memrchr(b'\n', &worker.untold).map_or(0, |end| end + 1);
+        let is_long = worker.untold.len() - whole > UNFINISHED_LINE_BYTES_MAX;
+        let shown = if is_long { worker.untold.len() } else { whole };
+        if shown > 0 {
+            let bytes = worker.untold.drain(..shown).collect();
+            self.notice(Notice::WorkerStderr { worker: id, bytes });
+        }
+    }
+
+    /// Shows what still waits: the worker is up now, or begins a job, to which belongs what it writes from then on.
+    pub(super) fn show_untold(&mut self, id: WorkerId) {
+        let bytes = std::mem::take(&mut self.workers[id.index()].untold);
+        if !bytes.is_empty() {
+            self.notice(Notice::WorkerStderr { worker: id, bytes });
         }
     }
 

@@ -119,6 +119,10 @@ pub(super) struct Worker {
     pub(super) unread: Unread,
     /// The end of what it wrote to standard error.
     pub(super) stderr_tail: Vec<u8>,
+    /// What of it belongs to no job and was not shown yet: all until it is up, then a line that has no end yet.
+    pub(super) untold: Vec<u8>,
+    /// It was up, now or earlier.
+    pub(super) was_up: bool,
     pub(super) prefetch: Prefetch,
     /// When its last answer came, or the oldest open request was begun.
     pub(super) last_progress: Time,
@@ -169,6 +173,8 @@ impl Worker {
             backlog: 0,
             unread: Unread::default(),
             stderr_tail: Vec::new(),
+            untold: Vec::new(),
+            was_up: false,
             prefetch: Prefetch::default(),
             last_progress: Time::ZERO,
             recall_at: None,
@@ -196,10 +202,10 @@ impl Worker {
         self.concurrency + if ahead && self.takes_in_turn { self.prefetch.depth(self.gives_back) } else { 0 }
     }
 
-    /// Keeps the end of what it writes to standard error; gives what there is no room for.
-    pub(super) fn remember_stderr(&mut self, bytes: &[u8]) -> Vec<u8> {
+    /// Keeps the end of what it writes to standard error.
+    pub(super) fn remember_stderr(&mut self, bytes: &[u8]) {
         self.stderr_tail.extend_from_slice(bytes);
         let surplus = self.stderr_tail.len().saturating_sub(STDERR_TAIL_BYTES);
-        self.stderr_tail.drain(..surplus).collect()
+        self.stderr_tail.drain(..surplus);
     }
 }

@@ -79,6 +79,29 @@ fn exit_code_0_with_a_job_open_is_a_crash_too() {
 }
 
 #[test]
+fn what_a_dying_worker_wrote_is_told_once_and_as_its_owners() {
+    let mut t = Script::running(|_| {}, &["a1", "a2"]);
+    t.worker(1).gets(&["a1"]).answers("a1").gets(&["a2"]).writes_stderr(b"Segmentation fault\n").dies_by(11);
+    t.record("a1", Status::Ok);
+    let record = t.record("a2", Status::Crashed);
+    assert_eq!(record.rare().stderr.as_ref().unwrap().bytes, b"Segmentation fault\n");
+    assert!(record.error.unwrap().get().contains("Segmentation fault"));
+    t.was_told("stderr: []");
+    t.was_not_told("bytes:");
+}
+
+#[test]
+fn an_unfinished_last_line_is_told_with_the_end() {
+    let mut t = Script::new(|_| {});
+    t.reads(&["a1"]);
+    t.all_start();
+    t.worker(1).gets(&["a1"]).answers("a1").writes_stderr(b"one\ntwo").dies_by(9);
+    t.record("a1", Status::Ok);
+    t.was_told(&format!("bytes: {:?}", b"one\n"));
+    t.was_told(&format!("stderr: {:?}", b"two"));
+}
+
+#[test]
 fn an_answer_that_came_before_the_death_counts() {
     let mut t = Script::running(|_| {}, &["a1"]);
     let mut worker = t.worker(1);

@@ -162,6 +162,28 @@ fn printed_output_belongs_to_its_job_and_is_cut_with_its_true_length() {
 }
 
 #[test]
+fn a_line_on_standard_error_that_comes_in_pieces_is_shown_in_one() {
+    let mut t = Script::new(|config| config.workers = 2);
+    t.reads(&["a1", "a2"]);
+    t.all_start();
+    t.worker(1).gets(&["a1"]).answers("a1").writes_stderr(b"one ");
+    t.worker(2).gets(&["a2"]).answers("a2").writes_stderr(b"other ");
+    t.records(&["a1", "a2"], Status::Ok);
+    t.worker(1).writes_stderr(b"two ");
+    t.was_not_told("WorkerStderr");
+    t.worker(1).writes_stderr(b"three\nfour");
+    t.was_told(&format!("WorkerStderr {{ worker: WorkerId(1), bytes: {:?} }}", b"one two three\n"));
+    // What is written from the begin of a job on is the job's, so nothing waits for it.
+    t.reads(&["a3"]);
+    t.was_told(&format!("{:?}", b"four"));
+    t.worker(1).gets(&["a3"]).writes_stderr(b"mine").answers("a3");
+    assert_eq!(t.record("a3", Status::Ok).rare().stderr.as_ref().unwrap().bytes, b"mine");
+    // And what never ends is not kept.
+    t.worker(2).writes_stderr(&[b'x'; 5000]);
+    t.was_told("120, 120, 120");
+}
+
+#[test]
 fn printed_output_is_cut_between_two_characters() {
     for (printed, kept) in [("ééé", &b"\xc3\xa9"[..]), ("a\u{1f600}", b"a"), ("é", b"\xc3\xa9")] {
         let mut t = Script::running(|config| config.max_output = 3, &["a1"]);

@@ -5,6 +5,7 @@ use super::deadline::Timer;
 use super::worker::State;
 use crate::config::Target;
 use crate::ids::WorkerId;
+use crate::json;
 use crate::protocol::{Outcome, encode, mcp};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -46,13 +47,8 @@ impl Pool {
         self.offer(id);
     }
 
-    /// An answer came while a message of `--init` is open; nothing else can be.
-    pub(super) fn init_answered(&mut self, id: WorkerId, at: usize, answer: &str, outcome: Outcome<'_>) -> bool {
-        if !self.is_answer_to_init(at, answer) {
-            let message = format!("answered request {answer} although only the --init request was open");
-            self.protocol_broken(id, message, answer.as_bytes());
-            return false;
-        }
+    /// The answer to the message of `--init` that is open.
+    pub(super) fn init_answered(&mut self, id: WorkerId, at: usize, outcome: Outcome<'_>) {
         match outcome {
             // Where there are no sessions, none was begun: the notification that would say so is left out.
             Outcome::Result(_) | Outcome::LargeResult(_) if at == 0 && self.workers[id.index()].stateless => {
@@ -62,7 +58,6 @@ impl Pool {
             Outcome::Result(_) | Outcome::LargeResult(_) => self.continue_initialising(id, at + 1),
             Outcome::Error(error) => self.init_refused(id, at, &error),
         }
-        false
     }
 
     /// A worker refused a message of `--init`, or an MCP server its handshake: that one may know no sessions.
@@ -71,7 +66,7 @@ impl Pool {
         let shakes_hands = at == 0 && matches!(self.config.target, Target::Tool);
         if shakes_hands && !worker.stateless {
             worker.stateless = true;
-            worker.blame = Some(format!("refused the request initialize: {error}"));
+            worker.blame = Some(format!("refused the request initialize: {}", in_words(error)));
             self.say(id, |out| {
                 out.extend_from_slice(mcp::discover().get().as_bytes());
                 out.push(b'\n');
@@ -79,7 +74,7 @@ impl Pool {
             return;
         }
         // Where both kinds of handshake were refused, the first refusal says more.
-        let what = format!("refused the --init request: {error}");
+        let what = format!("refused the --init request: {}", in_words(error));
         let why = worker.blame.take().filter(|_| shakes_hands).unwrap_or(what);
         self.never_ready(id, why);
     }
@@ -109,6 +104,16 @@ impl Pool {
     }
 }
 
+/// An error as a person reads it: the message, and where there is one the traceback below it.
+fn in_words(error: &str) -> String {
+    let text = |json, name| json::member(json, name).and_then(json::lossy_text);
+    let Some(message) = text(error, "message") else { return error.to_owned() };
+    match json::member(error, "data").and_then(|data| text(data, "traceback")) {
+        Some(traceback) => format!("{message}\n{}", traceback.trim_end()),
+        None => message,
+    }
+}
+
 fn request_id(message: &RawValue) -> Option<&RawValue> {
     #[derive(Deserialize)]
     struct Id<'a> {
@@ -116,4 +121,22 @@ fn request_id(message: &RawValue) -> Option<&RawValue> {
         id: Option<&'a RawValue>,
     }
     serde_json::from_str::<Id<'_>>(message.get()).ok()?.id
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn an_error_in_words() {
+        for (error, words) in [
+            (
+                r#"{"code":1,"message":"KeyError: 'a'","data":{"traceback":"Traceback:\n  x\n"}}"#,
+                "KeyError: 'a'\nTraceback:\n  x",
+            ),
+            (r#"{"code":1,"message":"no \ud800"}"#, "no \u{fffd}"),
+            (r#"{"code":1}"#, r#"{"code":1}"#),
+            ("5", "5"),
+        ] {
+            assert_eq!(super::in_words(error), words);
+        }
+    }
 }

@@ -278,8 +278,13 @@ impl Pool {
             let now = self.now.time;
             let delay = if from_outside { self.restarts.killed_idle(now) } else { self.restarts.died_idle(now) };
             let how = blame.unwrap_or_else(|| format!("ended ({status}) before it did any work"));
+            let name = format!("worker {} ", id.0);
             let words = String::from_utf8_lossy(&tail);
-            self.rest(id, delay, format!("worker {} {how}\n{}", id.0, words.trim_end()).trim_end());
+            self.rest(
+                id,
+                delay,
+                format!("{name}{}\n{}", how.strip_prefix(&name).unwrap_or(&how), words.trim_end()).trim_end(),
+            );
         }
     }
 

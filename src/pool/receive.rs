@@ -105,7 +105,14 @@ impl Pool {
 
     fn receive_answer(&mut self, id: WorkerId, request: &str, outcome: Outcome<'_>, line: &[u8]) -> bool {
         if let State::Initialising { message } = self.workers[id.index()].state {
-            return self.init_answered(id, message, request, outcome);
+            if self.is_answer_to_init(message, request) {
+                self.init_answered(id, message, outcome);
+            } else {
+                let request = shorten(request);
+                let message = format!("answered request {request} although only the --init request was open");
+                self.protocol_broken(id, message, line);
+            }
+            return false;
         }
         let flight = request.parse().ok().and_then(|wire_id| Some((wire_id, self.take_flight(id, wire_id)?)));
         let Some((wire_id, flight)) = flight else {

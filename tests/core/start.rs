@@ -202,6 +202,21 @@ fn a_refused_init_is_a_start_that_failed() {
 }
 
 #[test]
+fn a_wrong_id_in_the_answer_to_init_is_shown_with_its_line_and_names_the_worker_once() {
+    let mut t = Script::new(|config| {
+        (config.init, config.max_restarts) = (vec![init(r#"{"id":"i","method":"init"}"#)], 0);
+    });
+    t.reads(&["a1"]);
+    t.list_ends();
+    t.worker(1).starts().says(READY).gets(&["init"]).says(r#"{"id":12345,"result":"wrong"}"#).is_killed().dies_by(9);
+    t.was_told("worker 1 broke the protocol: it answered request 12345 although only the --init request was open: {");
+    t.was_told("wrong");
+    t.was_not_told("worker 1 worker 1");
+    t.record("a1", Status::Skipped);
+    t.finishes(ExitCode::NoWorkers);
+}
+
+#[test]
 fn an_init_request_still_open_at_the_end_is_no_broken_protocol() {
     let mut t = Script::new(|config| {
         config.init = vec![init(r#"{"id":"i","method":"init"}"#)];

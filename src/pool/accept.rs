@@ -35,7 +35,8 @@ impl Pool {
             && self.queue.len() < ready_max
             && parked < limits.far_jobs
             && (self.queued_bytes < QUEUE_BYTES_MAX || self.queue.len() + parked == 0)
-            && (self.order.as_ref().is_none_or(|order| !order.is_full(limits.held_bytes)) || self.head_waits_for_others())
+            && (self.order.as_ref().is_none_or(|order| !order.is_full(limits.held_bytes))
+                || self.head_waits_for_others())
     }
 
     pub(super) fn accept(&mut self, job: Job) {

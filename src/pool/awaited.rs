@@ -140,11 +140,7 @@ impl Pool {
     /// lock is held by none: a worker itself or a guest may give it up for any reason.
     fn dispatch_holders(&mut self, awaited: &[Waiting]) -> bool {
         self.dispatch_suspects();
-        while let Some(key) = self.queue.first_granted() {
-            if self.offers.first().is_none() {
-                self.fill_slots();
-                break;
-            }
+        while let (Some(key), Some(_)) = (self.queue.first_granted(), self.offers.first()) {
             self.begin_out_of_turn(key);
         }
         awaited.iter().filter(|(key, _)| self.jobs.get(*key).state == JobState::Locked).all(|&(key, _)| {
@@ -156,7 +152,7 @@ impl Pool {
     /// Sends a ready job, if a worker has room for it.
     fn begin_out_of_turn(&mut self, key: JobKey) {
         let entry = self.jobs.get(key);
-        let Some((load, worker)) = self.offers.first() else { return self.fill_slots() };
+        let Some((load, worker)) = self.offers.first() else { return };
         if entry.suspect && load > 0 {
             return;
         }

@@ -29,7 +29,7 @@ impl Pool {
         if self.order.as_ref().is_some_and(|order| order.held_bytes() > self.config.limits.held_bytes)
             && self.dispatch_for_head()
         {
-            return;
+            return self.fill_slots();
         }
         self.dispatch_suspects();
         while self.queue.len_ordinary() > 0 {
@@ -173,7 +173,7 @@ impl Pool {
     }
 
     /// Asks for as many processes as there are jobs that wait for one.
-    pub(super) fn fill_slots(&mut self) {
+    fn fill_slots(&mut self) {
         let concurrency = self.config.concurrency as usize;
         while self.queue.len() > self.starting * concurrency {
             let Some(id) = self.empty.pop_first() else { break };

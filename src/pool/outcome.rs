@@ -40,7 +40,7 @@ impl Pool {
         let never_begun = job.is_some_and(|key| self.was_never_begun(key, &flight, &ending));
         let well = matches!(ending, Ending::Answered(_)) && flight.cancel < Some(Cancel::Timeout);
         self.release_shared(id, wire_id, well || never_begun);
-        let Some(key) = job else { return };
+        let Some(key) = job else { return self.let_go_of_late_output(id, wire_id, &ending) };
         if never_begun {
             self.not_begun(key);
             return;
@@ -164,6 +164,14 @@ impl Pool {
         let worker = &mut self.workers[id.index()];
         worker.spills += 1;
         Some(Spill { worker: id, generation: worker.generation, request })
+    }
+
+    /// Nobody will ask for the output of a job that had its record before its answer came.
+    fn let_go_of_late_output(&mut self, id: WorkerId, request: u64, ending: &Ending<'_>) {
+        let Ending::Answered(answer) = ending else { return };
+        if self.config.target.is_command() && SPILLED.find(answer.text().as_bytes()).is_some() {
+            self.say(id, |out| encode::notification_about(out, "$/release", request));
+        }
     }
 
     /// What the record says of an attempt.

@@ -140,6 +140,21 @@ fn a_late_answer_to_a_job_that_was_given_up_is_swallowed() {
 }
 
 #[test]
+fn a_late_answer_that_holds_a_file_may_let_go_of_it() {
+    let mut t = Script::new(|config| (config.target, config.concurrency) = (Target::Shell, 2));
+    t.reads_job("a1", |options| options.timeout = Some(seconds(1)));
+    t.reads_job("a2", |_| {});
+    t.list_ends();
+    t.worker(1).starts().says(r#"{"method":"ready","params":{"concurrency":2}}"#).gets(&["a1", "a2"]);
+    t.passes(seconds(1));
+    t.worker(1).gets(&["cancel a1"]);
+    t.passes(seconds(7));
+    t.record("a1", Status::Timeout);
+    let id = t.worker(1).wire_id("a1");
+    t.worker(1).says(&format!(r#"{{"id":{id},"result":{{"exit_code":0,"stdout_spill":"/p"}}}}"#)).gets(&["release a1"]);
+}
+
+#[test]
 fn followers_of_a_long_job_run_elsewhere_at_no_charge() {
     let mut t = Script::new(|config| config.workers = 2);
     t.reads(&["a1", "b1"]);

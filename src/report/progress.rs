@@ -17,6 +17,9 @@ const FIRST_DRAW: Duration = Duration::from_millis(300);
 /// Columns of the bar; on a narrow terminal it has fewer, and none rather than less than the least.
 const BAR_COLUMNS: usize = 24;
 const BAR_COLUMNS_MIN: usize = 8;
+/// The last columns stay free: for the `^Z` or `^C` that the terminal writes behind the line, which would break into a second
+/// one that nobody wipes, and for a cursor that wraps.
+const SPARE_COLUMNS: u16 = 3;
 /// Columns around the bar: its brackets and a blank.
 const BAR_FRAME: usize = 3;
 /// The rate is that of about the last so many seconds.
@@ -195,9 +198,8 @@ impl Canvas {
 }
 
 impl TermLike for Canvas {
-    /// The last column stays free: a cursor behind it wraps on some terminals.
     fn width(&self) -> u16 {
-        (self.width)().saturating_sub(1).max(1)
+        (self.width)().saturating_sub(SPARE_COLUMNS).max(1)
     }
 
     fn move_cursor_up(&self, _: usize) -> io::Result<()> {
@@ -272,14 +274,14 @@ mod tests {
         let mut stats = Stats { accepted: 12, running: 3, input_closed: true, ..Stats::default() };
         stats.ended[0] = 6;
         let narrow = |width| draw(&mut Progress::with_width(width), &stats, at(3));
-        assert_eq!(narrow(|| 60), "[============>           ] 6/12  3 running  2.0/s  ETA 3 s");
-        assert_eq!(narrow(|| 52), "[========>        ] 6/12  3 running  2.0/s  ETA 3 s");
-        assert_eq!(narrow(|| 40), "6/12  3 running  2.0/s  ETA 3 s");
-        assert_eq!(narrow(|| 30), "6/12  3 running  2.0/s");
-        assert_eq!(narrow(|| 12), "6/12");
-        assert_eq!(narrow(|| 3), "");
+        assert_eq!(narrow(|| 62), "[============>           ] 6/12  3 running  2.0/s  ETA 3 s");
+        assert_eq!(narrow(|| 54), "[========>        ] 6/12  3 running  2.0/s  ETA 3 s");
+        assert_eq!(narrow(|| 42), "6/12  3 running  2.0/s  ETA 3 s");
+        assert_eq!(narrow(|| 32), "6/12  3 running  2.0/s");
+        assert_eq!(narrow(|| 14), "6/12");
+        assert_eq!(narrow(|| 5), "");
         stats.input_closed = false;
-        assert_eq!(draw(&mut Progress::with_width(|| 12), &stats, at(3)), "6 done");
+        assert_eq!(draw(&mut Progress::with_width(|| 14), &stats, at(3)), "6 done");
     }
 
     #[test]

@@ -24,6 +24,26 @@ fn the_python_shim() {
 }
 
 #[test]
+fn what_is_printed_in_the_python_shim() {
+    run("test_python_output.py", &[]);
+}
+
+#[test]
+fn the_start_of_the_python_shim() {
+    run("test_python_start.py", &[]);
+}
+
+#[test]
+fn several_jobs_at_a_time_in_the_python_shim() {
+    run("test_python_tasks.py", &[]);
+}
+
+#[test]
+fn shared_state_in_the_python_shim() {
+    run("test_python_shared.py", &[]);
+}
+
+#[test]
 fn the_shelves_of_the_shims() {
     run("test_shelf.py", &[]);
 }

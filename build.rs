@@ -5,8 +5,8 @@
 //! the macros of our dependencies. So the linker is told, and finds static libraries where rustc names shared ones. It is
 //! tried on a small program first: where that does not work, the program is linked as usual.
 //!
-//! Builds the library that Node workers load (`src/shims/node/memory.rs`), too. Where that does not work it is left empty,
-//! and they do without.
+//! Builds the libraries that workers in Node and Python load, too. Where that does not work they are left empty, and those
+//! do without.
 
 #![expect(
     clippy::disallowed_methods,
@@ -33,18 +33,23 @@ const TRIAL: &str = r#"
     }
 "#;
 
-/// The library for Node, and what it is called when it is built.
-const MEMORY: &str = "src/shims/node/memory.rs";
-const MEMORY_BUILT: &str = "node_memory.so";
+/// The libraries for workers: name, source, the directory or file on which it depends, and what takes longer without it.
+const LIBRARIES: [(&str, &str, &str, &str); 2] = [
+    ("node_memory", "src/shims/node/memory.rs", "src/shims/node/memory.rs", "Node"),
+    ("python_calls", "src/shims/python/native/lib.rs", "src/shims/python/native", "Python"),
+];
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
-    println!("cargo:rerun-if-changed={MEMORY}");
     let directory = env::var_os("OUT_DIR").unwrap_or_default();
     let directory = Path::new(&directory);
-    if !build_memory(directory) {
-        println!("cargo:warning={MEMORY} cannot be built here: short calls of Node functions will take twice as long");
-        fs::write(directory.join(MEMORY_BUILT), []).expect("OUT_DIR takes files");
+    for (name, source, changes, language) in LIBRARIES {
+        println!("cargo:rerun-if-changed={changes}");
+        let built = directory.join(format!("{name}.so"));
+        if !build_library(name, source, &built) {
+            println!("cargo:warning={source} cannot be built here: short calls of {language} functions will take twice as long");
+            fs::write(built, []).expect("OUT_DIR takes files");
+        }
     }
     let is_gnu = variable("CARGO_CFG_TARGET_OS") == "linux" && variable("CARGO_CFG_TARGET_ENV") == "gnu";
     if !is_gnu || variable("TARGET") != variable("HOST") {
@@ -88,14 +93,15 @@ fn works(directory: &Path, arguments: &[String]) -> bool {
     fs::write(&source, TRIAL).is_ok() && succeeds(&mut compiler) && succeeds(&mut Command::new(&program))
 }
 
-/// Builds the library for Node, which needs neither our standard library nor the C library's start. Whether that worked.
-fn build_memory(directory: &Path) -> bool {
+/// Builds a library that needs neither our standard library nor the C library's start. Whether that worked. Only as one whole
+/// with the core library (`lto`) is nothing left in it that would have to be found elsewhere.
+fn build_library(name: &str, source: &str, built: &Path) -> bool {
     let mut compiler = compiler();
-    compiler.args(["--edition=2024", "--crate-type=cdylib", "--crate-name=node_memory"]);
+    compiler.args(["--edition=2024", "--crate-type=cdylib", "--crate-name", name]);
     compiler.arg("--target").arg(variable("TARGET"));
-    compiler.args(["-Cpanic=abort", "-Copt-level=s", "-Cstrip=symbols", "-Ctarget-feature=-crt-static"]);
-    compiler.args(["-Clink-arg=-nostdlib", "-Clink-arg=-Wl,-z,noseparate-code"]);
-    compiler.arg("-o").arg(directory.join(MEMORY_BUILT)).arg(MEMORY);
+    compiler.args(["-Cpanic=abort", "-Copt-level=2", "-Clto=fat", "-Ccodegen-units=1", "-Cstrip=symbols"]);
+    compiler.args(["-Ctarget-feature=-crt-static", "-Clink-arg=-nostdlib", "-Clink-arg=-Wl,-z,noseparate-code"]);
+    compiler.arg("-o").arg(built).arg(source);
     variable("CARGO_CFG_TARGET_POINTER_WIDTH") == "64" && succeeds(&mut compiler)
 }
 

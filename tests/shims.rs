@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::process::Command;
 
-/// The library that the Node shim loads, as `build.rs` has built it.
-const LIBRARY: &str = concat!(env!("OUT_DIR"), "/node_memory.so");
+/// Where the libraries are that the shims load, as `build.rs` has built them.
+const LIBRARIES: &str = env!("OUT_DIR");
 
 fn run(script: &str, arguments: &[&str]) {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/shims").join(script);
@@ -12,7 +12,7 @@ fn run(script: &str, arguments: &[&str]) {
     let output = Command::new("python3")
         .arg(file)
         .args(arguments)
-        .env("SHIM_LIBRARY", LIBRARY)
+        .env("SHIM_LIBRARIES", LIBRARIES)
         .output()
         .expect("python3 is needed for the tests of the shims");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -21,6 +21,18 @@ fn run(script: &str, arguments: &[&str]) {
 #[test]
 fn the_python_shim() {
     run("test_python.py", &[]);
+}
+
+#[test]
+fn plain_calls_in_the_python_shim() {
+    run("test_python_quick.py", &[]);
+}
+
+#[test]
+fn the_python_shim_without_its_library() {
+    for script in ["test_python.py", "test_python_output.py", "test_python_tasks.py"] {
+        run(script, &["--without-library"]);
+    }
 }
 
 #[test]

@@ -129,8 +129,10 @@ mod tests {
     }
 
     #[test]
-    fn the_library_for_node_was_built() {
-        assert!(NODE.library.starts_with(b"\x7fELF"), "rustc could not build src/shims/node/memory.rs");
+    fn the_libraries_were_built() {
+        for language in LANGUAGES {
+            assert!(language.library.starts_with(b"\x7fELF"), "rustc could not build the library for {}", language.name);
+        }
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub struct Language {
     pub(super) start: Option<&'static str>,
     /// The shim.
     pub(super) shim: &'static str,
-    /// A library for what the language cannot do; empty where there is none, or it could not be built for this machine.
+    /// A library for what the language cannot do, or not fast; empty where it could not be built for this machine.
     pub(super) library: &'static [u8],
 }
 
@@ -40,6 +40,7 @@ pub const PYTHON: Language = Language {
         include_str!("python/functions.py"),
         include_str!("python/threads.py"),
         include_str!("python/worker.py"),
+        include_str!("python/quick.py"),
         include_str!("python/serial.py"),
         include_str!("python/concurrent.py"),
         include_str!("python/turns.py"),
@@ -47,7 +48,7 @@ pub const PYTHON: Language = Language {
         include_str!("python/locks.py"),
         include_str!("python/main.py"),
     ),
-    library: &[],
+    library: include_bytes!(concat!(env!("OUT_DIR"), "/python_calls.so")),
 };
 
 /// Node 18 and newer. It has no way to move a descriptor, so the shell moves the channel to 3 and 4 before it starts. There

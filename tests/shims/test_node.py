@@ -4,17 +4,16 @@ import base64
 import json
 import os
 import sys
-import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import ShimTest, node_command, node_library  # noqa: E402
+from harness import ShimTest, main, node_command  # noqa: E402
 
 
 class NodeTest(ShimTest):
     command = node_command()
     shim = "node"
     extension = ".mjs"
-    variables = {} if "--without-library" in sys.argv else {"SPV_LIBRARY": node_library()}
+    library = "node_memory"
 
 
 class Calling(NodeTest):
@@ -425,4 +424,4 @@ class Workers(NodeTest):
 
 
 if __name__ == "__main__":
-    unittest.main(argv=[one for one in sys.argv if one != "--without-library"])
+    main()

@@ -2,9 +2,9 @@
 
 import os
 import sys
-import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from harness import main  # noqa: E402
 from test_node import NodeTest  # noqa: E402
 
 
@@ -56,4 +56,4 @@ class SharedState(NodeTest):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    main()

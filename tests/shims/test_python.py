@@ -6,12 +6,13 @@ import sys
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import ShimTest, python_command  # noqa: E402
+from harness import ShimTest, main, python_command  # noqa: E402
 
 
 class PythonTest(ShimTest):
     command = python_command()
     shim = "python"
+    library = "python_calls"
     extension = ".py"
 
 
@@ -318,7 +319,7 @@ class Failures(PythonTest):
             def odd(): yield object()
             """
         self.file("sitecustomize.py", "import json\n")
-        for self.variables in ({}, {"PYTHONPATH": self.dir}):  # the library's encoder has frames of its own
+        for self.variables in (self.variables, dict(self.variables, PYTHONPATH=self.dir)):  # the library's encoder has frames of its own
             for concurrency in (1, 2):
                 w = self.start(text, concurrency=concurrency)
                 error = w.error("rows")
@@ -424,6 +425,7 @@ class Failures(PythonTest):
             def kill(): os.kill(os.getpid(), signal.SIGKILL)
             def crash(): ctypes.string_at(0)
             """
+        self.is_looked_at = False  # so nothing is held; tests/shims/test_shelf.py has the other case
         for name, code in (("leave", 3), ("kill", -9), ("crash", -11)):
             w = self.start(text)
             w.send([w.request("ok", [1]), w.request("ok", [2]), w.request(name), w.request("ok", [3])])
@@ -436,4 +438,4 @@ class Failures(PythonTest):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    main()

@@ -2,9 +2,9 @@
 
 import os
 import sys
-import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from harness import main  # noqa: E402
 from test_python import PythonTest  # noqa: E402
 
 
@@ -326,4 +326,4 @@ class Processes(PythonTest):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    main()

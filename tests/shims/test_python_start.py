@@ -3,9 +3,9 @@
 import os
 import subprocess
 import sys
-import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from harness import main  # noqa: E402
 from test_python import PythonTest  # noqa: E402
 
 
@@ -144,4 +144,4 @@ class Starting(PythonTest):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    main()

@@ -4,10 +4,9 @@ import os
 import signal
 import sys
 import time
-import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import DEADLINE  # noqa: E402
+from harness import DEADLINE, main  # noqa: E402
 from test_python import PythonTest  # noqa: E402
 
 
@@ -234,4 +233,4 @@ class Cancelling(PythonTest):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    main()

@@ -4,10 +4,9 @@ import collections
 import os
 import sys
 import time
-import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import ShimTest, python_command  # noqa: E402
+from harness import ShimTest, main, python_command  # noqa: E402
 
 TEXT = """
 import asyncio, threading, time
@@ -252,6 +251,7 @@ class Supervisor:
 class SharedThreads(ShimTest):
     command = python_command()
     shim = "python"
+    library = "python_calls"
     extension = ".py"
 
     def supervisors(self):
@@ -347,4 +347,4 @@ class SharedThreads(ShimTest):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    main()

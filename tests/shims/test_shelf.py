@@ -7,10 +7,9 @@ import signal
 import struct
 import sys
 import time
-import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from harness import DEADLINE, ShimTest, node_command, node_library, python_command  # noqa: E402
+from harness import DEADLINE, ShimTest, main, node_command, python_command  # noqa: E402
 
 HEAD = 64
 MARKS = 90  # a descriptor that is not in use
@@ -140,6 +139,7 @@ class Held:
         self.assertEqual(ids(piped + held), [batch[0]["id"], None, None, 90_000, batch[1]["id"]])
 
     def test_nobody_looks_so_nothing_is_held(self):
+        self.is_looked_at = False
         w = self.start(self.CODE)
         batch = [w.request("inc", [n]) for n in range(60)] + [w.request("die", [0])]
         w.send(batch)
@@ -160,6 +160,7 @@ class Held:
 class HeldByPython(Held, ShimTest):
     command = python_command()
     shim = "python"
+    library = "python_calls"
     extension = ".py"
 
     CODE = """
@@ -173,7 +174,7 @@ class HeldByPython(Held, ShimTest):
         def close_all(x): os.closerange(3, 4096)
         def fork(x):
             pid = os.fork()
-            return "child" if pid == 0 else os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+            return "child" if pid == 0 else os.WEXITSTATUS(os.waitpid(pid, 0)[1])
         def shout(x):
             print("shouted", x, file=sys.stderr)
             os.abort()
@@ -194,7 +195,7 @@ class HeldByNode(Held, ShimTest):
     command = node_command()
     shim = "node"
     extension = ".mjs"
-    variables = {"SPV_LIBRARY": node_library()}
+    library = "node_memory"
     CLOSED_STATUS = -signal.SIGABRT  # that of its event loop is among them
     CLOSED_ANSWER = True
 
@@ -239,4 +240,4 @@ class HeldByNode(Held, ShimTest):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    main()

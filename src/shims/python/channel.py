@@ -102,7 +102,7 @@ class Channel:
 
     def flush(self):
         """Puts what waits into the pipe."""
-        if self.shelf.held > SHELF_HEAD:
+        if self.shelf.held() > SHELF_HEAD:
             with self.writing:
                 self.shelf.flush()
 

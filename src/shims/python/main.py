@@ -113,7 +113,7 @@ def main():
     if concurrency == 1:  # one that holds several jobs open has nothing to gain: their answers come one by one
         ready.update(channel.shelf.open())
         if word is not None:
-            worker.take = marking(worker.take, word)
+            worker.take, worker.mark = marking(worker.take, word), word
             ready.update(marks=True)
     channel.ready(ready)
     worker.run()

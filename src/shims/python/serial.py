@@ -8,6 +8,9 @@ class Serial(Worker):
         super().__init__(channel)
         self.queue = collections.deque()
         self.take = self.queue.popleft  # a call that is taken is begun
+        self.mark = None  # where that is written down
+        self.quick = None  # the library that makes plain calls
+        self.quick_after = QUICK_AFTER
         self.current = None  # the request that is being worked on
         self.pace = 1  # jobs done in one stretch
         self.reading = _thread.allocate_lock()
@@ -31,17 +34,24 @@ class Serial(Worker):
         give_jobs_to_pools(self.owner)
         self.start_thread(self.watch)
         while self.pull(lambda: self.queue):
+            self.channel.flush()  # what was said of recalled ones must not wait for those that begin now
             self.work()
         self.work()
 
     def sort(self, line):
+        if self.quick_after > 0:
+            self.quick_after -= 1
+            if not self.quick_after:
+                self.quick = load_quick(self)
         # An array of calls is queued as it is. What has to be looked at now, a notification or an answer to a request of
         # ours, is told by the `$` in its method or id.
         if line[:1] == b"[" and b"$" not in line:
-            try:
-                requests = from_json(line)
-            except (ValueError, RecursionError):
-                requests = None
+            requests = None if self.quick is None else self.quick.parse(line)
+            if requests is None:
+                try:
+                    requests = from_json(line)
+                except (ValueError, RecursionError):
+                    pass
             if requests:
                 self.queue.extend(requests)
                 return
@@ -81,68 +91,68 @@ class Serial(Worker):
         self.current = None
 
     def stretch(self, count):
-        """Runs so many jobs. This is the hot path, so what `Channel.answer` does is written out here: each answer is on
-        the shelf when its job has ended, and a job which kills the process takes no finished one with it."""
-        channel, known, take = self.channel, self.functions.known, self.take
-        printed, lseek, capture = channel.printed, os.lseek, channel.capture
-        turn, shelf = channel.writing, channel.shelf
-        others = count == 1 or channel.has_others()  # among many short calls a new one is seen a little later
-        area, words, room = shelf.area, shelf.words, shelf.room() if count > 1 else 0
+        """Runs so many jobs. Each answer is on the shelf when its job has ended, and a job which kills the process takes no
+        finished one with it."""
+        quick = self.quick
+        if quick is not None and self.channel.shelf.room() and (count == 1 or not self.channel.has_others()):
+            self.stretch_quickly(quick, count)
+            return
         for _ in itertools.repeat(None, count):
             try:
-                self.current = request = take()
+                self.current = self.take()
             except IndexError:  # the watcher gave the rest back
                 return
+            self.begin(self.current)
+
+    def stretch_quickly(self, quick, count):
+        """The same, where the library makes the plain calls and comes back with the others."""
+        run = quick.run
+        while count > 0:
             try:
-                job, function, params = request["id"], known[request["method"]], request["params"]
-            except (KeyError, TypeError):
-                function = None  # looked into below: what the user's code raises must not have this error for its context
-            if function is None:
-                found = self.look_into(request)
-                if found is None:
-                    continue
-                job, function, params = found
-            try:
-                if type(params) is list:
-                    result = function(*params)
+                unusual = run(count)
+            except BaseException as error:
+                request = self.current
+                self.failed(request["id"], self.functions.known[request["method"]], request.get("params"), error)
+            else:
+                if unusual is None:
+                    return
+                if unusual:
+                    request = self.current
+                    self.finish(request["id"], self.functions.known[request["method"]], request.get("params"), *unusual)
                 else:
-                    result = call(function, params)
-                kind = type(result)
-                if kind not in PLAIN and hasattr(result, "__await__"):
+                    self.begin(self.current)
+            count = quick.left()
+
+    def begin(self, request):
+        """Calls what is asked for, if it is a call, and answers."""
+        found = self.look_into(request)
+        if found is None:
+            return
+        job, function, params = found
+        try:
+            result = call(function, params)
+        except BaseException as error:
+            self.failed(job, function, params, error)
+        else:
+            self.finish(job, function, params, result)
+
+    def finish(self, job, function, params, result, text=None):
+        """Answers with what a function has returned, which may have to be waited for."""
+        if type(result) not in PLAIN:
+            try:
+                if hasattr(result, "__await__"):
                     result = self.complete(result)
-                    kind = type(result)
             except BaseException as error:
                 self.failed(job, function, params, error)
-                continue
-            if channel.forked:
-                os._exit(0)
-            text = None
-            try:
-                if kind is int and type(job) is int:
-                    data = b'{"jsonrpc":"2.0","id":%d,"result":%d}\n' % (job, result)
-                else:
-                    text = result_json(result)  # once: a generator is used up by it
-                    if type(job) is not int:
-                        raise TypeError
-                    data = b'{"jsonrpc":"2.0","id":%d,"result":%s}\n' % (job, text.encode())
-            except BaseException as error:
-                self.answer_unusual(job, result, text, error)
-                continue
-            if others:
-                channel.flush_others()
-            if printed or lseek(capture, 0, 2) != channel.resting:
-                channel.conclude(job)
-            turn.mine = True
-            start = room if turn.claimed else shelf.held
-            end = start + len(data)
-            if end <= room:
-                area[start:end] = data
-                shelf.held = words[SHELF_END] = end
-                turn.mine = False
-            else:
-                turn.mine = False
-                with turn:
-                    shelf.put(data)
+                return
+        if self.channel.forked:
+            os._exit(0)
+        if text is None:
+            text = text_or_error(result)
+        if type(text) is str:
+            self.channel.answer(job, text)
+        else:
+            self.channel.fail(job, _no_json(result, text))
 
     def look_into(self, request):
         """(id, function, parameters) of what is no plain call of a known function; None once it is dealt with."""
@@ -172,14 +182,6 @@ class Serial(Worker):
             os._exit(0)
         self.channel.flush_others()
         self.channel.deliver()
-
-    def answer_unusual(self, job, result, text, error):
-        """Answers what is not told in the plain way: a result with no form in JSON (then there is no text) or UTF-8, an id
-        that is no integer."""
-        if text is None:
-            self.channel.fail(job, _no_json(result, error))
-        else:
-            self.channel.answer(job, text)
 
     def failed(self, job, function, params, error):
         if self.channel.forked:

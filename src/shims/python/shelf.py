@@ -60,14 +60,13 @@ class Turn:
 class Shelf:
     """The way out: the pipe, and the shelf in front of it where there is one. Who calls it has the `Turn`."""
 
-    __slots__ = ("outgoing", "position", "held", "area", "view", "words")
+    __slots__ = ("outgoing", "position", "area", "view", "words")
 
     def __init__(self, outgoing):
         self.outgoing = outgoing
         self.position = 0
-        self.held = SHELF_HEAD
         self.area = self.view = None
-        self.words = [0, 0, 0, 0]
+        self.words = [0, 0, 0, SHELF_HEAD]
 
     def open(self):
         """What `ready` says of the shelf; nothing where files in memory cannot be had."""
@@ -88,19 +87,22 @@ class Shelf:
         """From here on it is counted what was said."""
         self.position = self.words[SHELF_BASE] = 0
 
+    def held(self):
+        """Where in the file what is held ends."""
+        return self.words[SHELF_END]
+
     def room(self):
         """Where what is held must end; 0 as long as supervisor does not look."""
         return SHELF_BYTES if self.words[SHELF_TAKEN] else 0
 
     def put(self, data):
         """Holds it back, or writes it if it cannot be held."""
-        end = self.held + len(data)
-        if end > SHELF_BYTES:
+        if self.held() + len(data) > SHELF_BYTES:
             self.flush()
-            end = self.held + len(data)
+        end = self.held() + len(data)
         if end <= self.room():
-            self.area[self.held : end] = data
-            self.held = self.words[SHELF_END] = end
+            self.area[self.held() : end] = data
+            self.words[SHELF_END] = end
         else:
             self.flush()
             self._write(data)
@@ -108,9 +110,9 @@ class Shelf:
 
     def flush(self):
         """Writes what is held. At no moment could supervisor find a byte twice, or miss one."""
-        if self.held > SHELF_HEAD:
-            self._write(self.view[SHELF_HEAD : self.held])
-            self.held = self.words[SHELF_END] = SHELF_HEAD
+        if self.held() > SHELF_HEAD:
+            self._write(self.view[SHELF_HEAD : self.held()])
+            self.words[SHELF_END] = SHELF_HEAD
             self.words[SHELF_BASE] = self.position
 
     def _write(self, data):

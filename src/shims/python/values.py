@@ -88,7 +88,7 @@ def value_of(text):
         value, end = _scan(text, 0)
         if end == len(text):
             return value
-    except StopIteration:
+    except (StopIteration, SystemError):  # this is what it raises as long as nobody has imported `json`
         pass
     return late("json").loads(text)
 
@@ -103,3 +103,9 @@ def result_json(result):
     return to_json(result)
 
 
+def text_or_error(result):
+    """The same; what is raised is returned. Asked once for each result: a generator is used up by it."""
+    try:
+        return result_json(result)
+    except BaseException as error:
+        return error

@@ -43,11 +43,11 @@ class Serial(Worker):
             self.quick_after -= 1
             if not self.quick_after:
                 self.quick = load_quick(self)
-        # An array of calls is queued as it is. What has to be looked at now, a notification or an answer to a request of
-        # ours, is told by the `$` in its method or id.
-        if line[:1] == b"[" and b"$" not in line:
-            requests = None if self.quick is None else self.quick.parse(line)
-            if requests is None:
+        # Calls are queued as they are. What has to be looked at now, a notification or an answer to a request of ours, is
+        # told by the `$` in its method or id.
+        if b"$" not in line:
+            requests = self.quick.parse(line) if self.quick is not None else None
+            if requests is None and line[:1] == b"[":
                 try:
                     requests = from_json(line)
                 except (ValueError, RecursionError):
@@ -111,14 +111,14 @@ class Serial(Worker):
             try:
                 unusual = run(count)
             except BaseException as error:
-                request = self.current
-                self.failed(request["id"], self.functions.known[request["method"]], request.get("params"), error)
+                job, method, params = self.current
+                self.failed(job, self.functions.known[method], params, error)
             else:
                 if unusual is None:
                     return
                 if unusual:
-                    request = self.current
-                    self.finish(request["id"], self.functions.known[request["method"]], request.get("params"), *unusual)
+                    job, method, params = self.current
+                    self.finish(job, self.functions.known[method], params, *unusual)
                 else:
                     self.begin(self.current)
             count = quick.left()
@@ -155,14 +155,16 @@ class Serial(Worker):
             self.channel.fail(job, _no_json(result, text))
 
     def look_into(self, request):
-        """(id, function, parameters) of what is no plain call of a known function; None once it is dealt with."""
+        """(id, function, parameters) of a call; None once it is dealt with, since it was none, or not of a function."""
+        if type(request) is tuple:
+            request = dict(zip(("id", "method", "params"), request))
         if type(request) is not dict or "method" not in request or "id" not in request:
             self.current = None
             if self.sort_one(request):
                 self.notified(request)
             return None
         function, params = self.find(request), request.get("params")
-        if function is not None and not (params is None or type(params) is list or type(params) is dict):
+        if function is not None and type(params) not in (list, tuple, dict, type(None)):
             self.channel.fail(request["id"], {"code": BAD_PARAMS, "message": "params is an array or an object"})
             return None
         return None if function is None else (request["id"], function, params)
@@ -264,7 +266,7 @@ class Serial(Worker):
     def recall(self, job):
         """Takes a job out of the queue that was not begun; whether there was one."""
         for request in list(self.queue):
-            if type(request) is dict and request.get("id") == job:
+            if id_of(request) == job:
                 try:
                     self.queue.remove(request)
                 except (ValueError, IndexError):
@@ -294,8 +296,7 @@ class Serial(Worker):
             _after(STUCK_AFTER, lambda: self.running_job() == job and self.task is None and self.interrupt(job, None))
 
     def running_job(self):
-        request = self.current
-        return request.get("id") if type(request) is dict else None
+        return id_of(self.current)
 
     def current_job(self):
         """The running job, unless this is a thread or a task that an earlier one has left behind."""
@@ -344,6 +345,13 @@ def _is_left_behind(error, request):
 
 
 PLAIN = frozenset((int, str, float, bool, type(None), list, dict))  # kinds of results that nobody waits for
+
+
+def id_of(request):
+    """Whose request this is: a message, or (id, method, parameters) where the library has read it."""
+    if type(request) is tuple:
+        return request[0]
+    return request.get("id") if type(request) is dict else None
 
 
 def call(function, params):

@@ -64,6 +64,7 @@ unsafe extern "C" {
     pub static mut PyUnicode_Type: Object;
     pub static mut PyDict_Type: Object;
     pub static mut PyList_Type: Object;
+    pub static mut PyTuple_Type: Object;
     pub static mut _Py_NoneStruct: Object;
     pub static mut _Py_TrueStruct: Object;
     pub static mut _Py_FalseStruct: Object;

@@ -56,8 +56,6 @@ pub fn left() -> i64 {
 /// Names of names, and arguments for a function that takes none.
 pub struct Names {
     pub id: Owned,
-    pub method: Owned,
-    pub params: Owned,
     pub current: Owned,
     pub forked: Owned,
     pub claimed: Owned,
@@ -69,8 +67,6 @@ impl Names {
     pub fn new() -> Option<Self> {
         Some(Self {
             id: name(c"id")?,
-            method: name(c"method")?,
-            params: name(c"params")?,
             current: name(c"current")?,
             forked: name(c"forked")?,
             claimed: name(c"claimed")?,
@@ -171,12 +167,10 @@ impl Calls {
             return Err(if is_empty { Stop::Empty } else { Stop::Raised });
         };
         LEFT.store(left() - 1, Relaxed);
-        if let Some(mark) = self.mark {
-            let id = entry_of(&request, &self.names.id).and_then(|id| number(id.lent()));
-            if let Some(next) = id.and_then(|id| u64::try_from(id).ok()) {
-                // SAFETY: a word of the file of marks, mapped for as long as the process lives.
-                unsafe { mark.write_volatile(next + 1) };
-            }
+        let next = self.mark.and_then(|_| self.id_of(&request)).and_then(|id| u64::try_from(id).ok());
+        if let (Some(mark), Some(next)) = (self.mark, next) {
+            // SAFETY: a word of the file of marks, mapped for as long as the process lives.
+            unsafe { mark.write_volatile(next + 1) };
         }
         // SAFETY: all are alive.
         match unsafe { PyObject_SetAttr(self.worker.lent(), self.names.current.lent(), request.lent()) } {
@@ -185,24 +179,32 @@ impl Calls {
         }
     }
 
+    fn id_of(&self, request: &Owned) -> Option<i64> {
+        if is_exactly(request.lent(), &raw mut PyTuple_Type) {
+            // SAFETY: a tuple of three, whose first is a number.
+            number(unsafe { PyTuple_GetItem(request.lent(), 0) })
+        } else if is_exactly(request.lent(), &raw mut PyDict_Type) {
+            number(entry(request.lent(), self.names.id.lent())?.lent())
+        } else {
+            None
+        }
+    }
+
+    /// The call that a request is, if `json` has read it as a plain one, and if its function was called before.
     fn understood(&self, request: &Owned) -> Option<Call> {
-        let id = number(entry_of(request, &self.names.id)?.lent())?;
-        let method = entry_of(request, &self.names.method)?;
-        let function = entry(self.known.lent(), method.lent()).filter(|function| function.lent() != none())?;
-        let nothing = || self.names.nothing.clone();
-        let (arguments, named) = match entry_of(request, &self.names.params) {
-            None => (nothing(), None),
-            Some(params) if is_exactly(params.lent(), &raw mut PyList_Type) => {
-                // SAFETY: a list, of which the tuple is made.
-                (Owned::taken(unsafe { PyList_AsTuple(params.lent()) })?, None)
-            }
-            Some(params) if is_exactly(params.lent(), &raw mut PyDict_Type) => {
-                // SAFETY: a dictionary. What is called may keep or change the one it gets.
-                (nothing(), Some(Owned::taken(unsafe { PyDict_Copy(params.lent()) })?))
-            }
-            Some(_) => return None,
+        if !is_exactly(request.lent(), &raw mut PyTuple_Type) {
+            return None;
+        }
+        // SAFETY: a tuple of three, as `json` makes it; the request is held by its caller.
+        let [id, method, params] = [0, 1, 2].map(|at| unsafe { PyTuple_GetItem(request.lent(), at) });
+        let function = entry(self.known.lent(), method).filter(|function| function.lent() != none())?;
+        let (arguments, named) = if is_exactly(params, &raw mut PyDict_Type) {
+            // SAFETY: a dictionary. What is called may keep or change the one it gets.
+            (self.names.nothing.clone(), Some(Owned::taken(unsafe { PyDict_Copy(params) })?))
+        } else {
+            (Owned::shared(params)?, None)
         };
-        Some(Call { id, function, arguments, named })
+        Some(Call { id: number(id)?, function, arguments, named })
     }
 
     fn told(&self, result: &Owned) -> Result<Owned, Stop> {
@@ -257,9 +259,4 @@ impl Calls {
         unsafe { words.add(END).write_volatile(end as u64) };
         true
     }
-}
-
-/// An entry of what may be a dictionary.
-fn entry_of(request: &Owned, name: &Owned) -> Option<Owned> {
-    if is_exactly(request.lent(), &raw mut PyDict_Type) { entry(request.lent(), name.lent()) } else { None }
 }

@@ -14,48 +14,20 @@ const DIGITS_MAX: usize = 18;
 /// The longest method that is remembered.
 const METHOD_MAX: usize = 64;
 
-/// Strings that every request has.
+/// The method of the last request: the next one mostly has the same.
 pub struct Spellings {
-    jsonrpc: Owned,
-    id: Owned,
-    method: Owned,
-    params: Owned,
-    version: Owned,
-    /// The method of the last request and its spelling: the next one mostly has the same.
     last: Option<Owned>,
     spelling: [u8; METHOD_MAX],
     length: usize,
 }
 
 impl Spellings {
-    pub fn new() -> Option<Self> {
-        Some(Self {
-            jsonrpc: name(c"jsonrpc")?,
-            id: name(c"id")?,
-            method: name(c"method")?,
-            params: name(c"params")?,
-            version: name(c"2.0")?,
-            last: None,
-            spelling: [0; METHOD_MAX],
-            length: 0,
-        })
+    pub const fn new() -> Self {
+        Self { last: None, spelling: [0; METHOD_MAX], length: 0 }
     }
 
-    fn of(&self, key: &[u8]) -> Option<&Owned> {
-        match key {
-            b"id" => Some(&self.id),
-            b"method" => Some(&self.method),
-            b"params" => Some(&self.params),
-            b"jsonrpc" => Some(&self.jsonrpc),
-            _ => None,
-        }
-    }
-
-    /// A string that was seen before, most likely.
+    /// The string, which was made before, most likely.
     fn known(&mut self, text: &[u8]) -> Option<Owned> {
-        if text == b"2.0" {
-            return Some(self.version.clone());
-        }
         if let Some(last) = self.last.as_ref().filter(|_| self.spelling.get(..self.length) == Some(text)) {
             return Some(last.clone());
         }
@@ -69,16 +41,23 @@ impl Spellings {
     }
 }
 
-/// The value of a whole line; `None` where it is none of the plain ones, or no JSON. An error may be set then.
+/// The requests of a whole line, as a list: `(id, method, parameters)` where one is a plain call, otherwise what it says.
+/// `None` where it is no array of them and no plain call, or not to be read here. An error may be set then.
 ///
 /// # Safety
 ///
 /// A NUL stands behind the line.
-pub unsafe fn line(text: &[u8], spellings: &mut Spellings) -> Option<Owned> {
+pub unsafe fn requests(text: &[u8], spellings: &mut Spellings) -> Option<Owned> {
     let mut reader = Reader { text, at: 0, depth: 0, spellings };
-    let value = reader.value()?;
+    // SAFETY: a new list.
+    let list = Owned::taken(unsafe { PyList_New(0) })?;
+    if reader.takes(b'[') {
+        reader.items(&list, Reader::request)?;
+    } else {
+        append(&list, &reader.plain_call()?)?;
+    }
     reader.blank();
-    (reader.at == text.len()).then_some(value)
+    (reader.at == text.len()).then_some(list)
 }
 
 struct Reader<'a> {
@@ -134,19 +113,87 @@ impl<'a> Reader<'a> {
     fn array(&mut self) -> Option<Owned> {
         // SAFETY: a new list.
         let list = Owned::taken(unsafe { PyList_New(0) })?;
+        self.items(&list, Self::value)?;
+        Some(list)
+    }
+
+    /// What stands behind the bracket that opens an array, each read so.
+    fn items(&mut self, list: &Owned, read: fn(&mut Self) -> Option<Owned>) -> Option<()> {
         if self.takes(b']') {
-            return Some(list);
+            return Some(());
         }
         loop {
-            let item = self.value()?;
-            // SAFETY: both are alive.
-            if unsafe { PyList_Append(list.lent(), item.lent()) } != 0 {
-                return None;
-            }
+            append(list, &read(self)?)?;
             if !self.takes(b',') {
-                return self.takes(b']').then_some(list);
+                return self.takes(b']').then_some(());
             }
         }
+    }
+
+    fn request(&mut self) -> Option<Owned> {
+        let begin = self.at;
+        self.plain_call().or_else(|| {
+            self.at = begin;
+            self.value()
+        })
+    }
+
+    /// A call with a number for an id, and nothing but what calls have.
+    fn plain_call(&mut self) -> Option<Owned> {
+        let (mut id, mut method, mut params) = (None, None, None);
+        let mut opening = b'{';
+        while self.takes(opening) {
+            opening = b',';
+            self.blank();
+            let key = self.spelling()?;
+            if !self.takes(b':') {
+                return None;
+            }
+            self.blank();
+            let (place, value) = match key {
+                b"jsonrpc" if self.spelling()? == b"2.0" => continue,
+                b"id" => (&mut id, self.number()?),
+                b"method" => {
+                    let text = self.spelling()?;
+                    (&mut method, self.spellings.known(text)?)
+                }
+                b"params" => (&mut params, self.params()?),
+                _ => return None,
+            };
+            if place.replace(value).is_some() {
+                return None;
+            }
+        }
+        let (Some(id), Some(method), true) = (id, method, self.takes(b'}')) else { return None };
+        number(id.lent())?;
+        Owned::taken(tuple([id, method, params.or_else(|| Owned::taken(tuple([])))?]))
+    }
+
+    /// Parameters: a tuple or a dictionary.
+    fn params(&mut self) -> Option<Owned> {
+        if self.peek() == b'{' {
+            return self.value();
+        }
+        let begin = self.at;
+        self.few().or_else(|| {
+            self.at = begin;
+            let list = (self.peek() == b'[').then(|| self.value()).flatten()?;
+            // SAFETY: a list, of which the tuple is made.
+            Owned::taken(unsafe { PyList_AsTuple(list.lent()) })
+        })
+    }
+
+    /// An array of one item or two, which most are.
+    fn few(&mut self) -> Option<Owned> {
+        if !self.takes(b'[') {
+            return None;
+        }
+        let first = self.value()?;
+        if self.takes(b']') {
+            return Owned::taken(tuple([first]));
+        }
+        let second = if self.takes(b',') { self.value()? } else { return None };
+        if self.takes(b']') { Owned::taken(tuple([first, second])) } else { None }
     }
 
     fn object(&mut self) -> Option<Owned> {
@@ -161,15 +208,8 @@ impl<'a> Reader<'a> {
             if !self.takes(b':') {
                 return None;
             }
-            self.blank();
-            let is_seen_before = matches!(key, b"method" | b"jsonrpc") && self.peek() == b'"';
-            let value = if is_seen_before {
-                let text = self.spelling()?;
-                self.spellings.known(text)?
-            } else {
-                self.value()?
-            };
-            let key = self.spellings.of(key).cloned().or_else(|| string(key))?;
+            let value = self.value()?;
+            let key = string(key)?;
             // SAFETY: all are alive.
             if unsafe { PyDict_SetItem(dict.lent(), key.lent(), value.lent()) } != 0 {
                 return None;
@@ -245,6 +285,11 @@ impl<'a> Reader<'a> {
         // SAFETY: a new number.
         if end.cast_const() == text.end.cast() { Owned::taken(unsafe { PyFloat_FromDouble(number) }) } else { None }
     }
+}
+
+fn append(list: &Owned, item: &Owned) -> Option<()> {
+    // SAFETY: both are alive.
+    (unsafe { PyList_Append(list.lent(), item.lent()) } == 0).then_some(())
 }
 
 /// A string of these bytes; `None` where they are no UTF-8.

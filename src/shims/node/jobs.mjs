@@ -10,7 +10,7 @@ let running = 0;
 let current = null; // with M = 1, the job begun last
 let ended = false;
 let pumping = false;
-const open = new Map(); // id -> job that has begun and was not answered yet
+const open = new Map(); // id -> job that waits for its promise: no other can be cancelled, since nothing is heard meanwhile
 
 let pace = 1; // jobs that take STRETCH
 
@@ -94,9 +94,8 @@ function begin(request) {
   if (found === undefined) return fail(id, { code: UNKNOWN_METHOD, message: unknown(request.method) });
   const positional = argumentsOf(params);
   if (positional === undefined) return fail(id, { code: BAD_PARAMS, message: "params is an array or an object" });
-  const task = { id, done: false, abort: null, unscoped: limit === 1 && found.kind === PLAIN };
+  const task = { id, done: false, later: false, abort: null, unscoped: limit === 1 && found.kind === PLAIN };
   running++;
-  open.set(id, task);
   if (limit > 1) return scope.run(task, call, task, found, positional);
   current = task;
   if (task.unscoped) return call(task, found, positional);
@@ -143,6 +142,8 @@ function call(task, found, positional) {
     if (result !== null && typeof result === "object" && typeof result.then === "function") {
       found.kind = PROMISING;
       follows = true;
+      task.later = true;
+      if (!task.done) open.set(task.id, task);
       Promise.resolve(result).then((value) => finish(task, value, true), (error) => settle(task, error, true));
       return;
     }
@@ -154,6 +155,13 @@ function call(task, found, positional) {
 
 function finish(task, value, later) {
   if (task.done) return;
+  if (isSmall(value) && isSmall(task.id)) {
+    end(task);
+    if (printed.length > 0) deliver();
+    sayNumber(task.id, value);
+    if (later) pump();
+    return;
+  }
   let line;
   try {
     line = answerLine(task.id, resultJson(value));
@@ -177,7 +185,7 @@ function settle(task, error, later, told = null) {
 function end(task) {
   task.done = true;
   running--;
-  open.delete(task.id);
+  if (task.later) open.delete(task.id);
 }
 
 // Gives back a request that was not begun; whether there was one.

@@ -71,6 +71,42 @@ function say(text) {
   tellEnd(shelf.held + shelf.area.write(text, shelf.held));
 }
 
+const ANSWER = Buffer.from('{"jsonrpc":"2.0","id":');
+const RESULT = Buffer.from(',"result":');
+const ANSWER_MAX = ANSWER.length + RESULT.length + 2 * "-2147483648".length + "}\n".length;
+
+// Whether that is a number of 32 bits which JSON spells as it is.
+const isSmall = (value) => typeof value === "number" && (value | 0) === value && !Object.is(value, -0);
+
+// As `say(answerLine(id, String(result)))` for two such numbers, byte by byte: a string for it costs three times as much.
+function sayNumber(id, result) {
+  if (shelf.held + ANSWER_MAX > SHELF_BYTES) flush();
+  if (!isTaken()) return say(answerLine(id, String(result)));
+  let at = putDigits(id, putBytes(ANSWER, shelf.held));
+  at = putDigits(result, putBytes(RESULT, at));
+  shelf.area[at] = 0x7d; // }
+  shelf.area[at + 1] = 0x0a;
+  tellEnd(at + 2);
+}
+
+function putBytes(bytes, at) {
+  const { area } = shelf;
+  for (let n = 0; n < bytes.length; n++) area[at + n] = bytes[n];
+  return at + bytes.length;
+}
+
+function putDigits(number, at) {
+  const { area } = shelf;
+  if (number < 0) area[at++] = 0x2d; // -
+  let end = at + 1;
+  for (let rest = (number / 10) | 0; rest !== 0; rest = (rest / 10) | 0) end++;
+  for (let place = end - 1, rest = number; place >= at; place--) {
+    area[place] = 0x30 + Math.abs(rest % 10);
+    rest = (rest / 10) | 0;
+  }
+  return end;
+}
+
 // Writes what is held. At no moment could supervisor find a byte twice, or miss one.
 function flush() {
   if (shelf.held === SHELF_HEAD) return;

@@ -47,7 +47,9 @@ fn main() {
         println!("cargo:rerun-if-changed={changes}");
         let built = directory.join(format!("{name}.so"));
         if !build_library(name, source, &built) {
-            println!("cargo:warning={source} cannot be built here: short calls of {language} functions will take twice as long");
+            println!(
+                "cargo:warning={source} cannot be built here: short calls of {language} functions will take twice as long"
+            );
             fs::write(built, []).expect("OUT_DIR takes files");
         }
     }

@@ -131,7 +131,11 @@ mod tests {
     #[test]
     fn the_libraries_were_built() {
         for language in LANGUAGES {
-            assert!(language.library.starts_with(b"\x7fELF"), "rustc could not build the library for {}", language.name);
+            assert!(
+                language.library.starts_with(b"\x7fELF"),
+                "rustc could not build the library for {}",
+                language.name
+            );
         }
     }
 

@@ -5,6 +5,7 @@
 # first result is waited for, and may be the only one.
 
 QUICK_AFTER = 2
+QUICK_LINE_MAX = 1 << 20  # what is longer takes its time anyway, and may have to be read twice
 QUICK = "supervisor_calls"
 quick_place = os.environ.pop("SPV_LIBRARY", None)
 
@@ -36,3 +37,8 @@ def load_quick(worker):
     except Exception:  # another C library, another Python than this one was made for
         return None
     return quick
+
+
+def quick_calls(quick, line):
+    """The calls of a line, as tuples (id, method, parameters); None where one of them is no plain one."""
+    return None if quick is None or len(line) > QUICK_LINE_MAX else quick.parse(line)

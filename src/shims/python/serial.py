@@ -43,18 +43,17 @@ class Serial(Worker):
             self.quick_after -= 1
             if not self.quick_after:
                 self.quick = load_quick(self)
-        # Calls are queued as they are. What has to be looked at now, a notification or an answer to a request of ours, is
-        # told by the `$` in its method or id.
-        if b"$" not in line:
-            requests = self.quick.parse(line) if self.quick is not None else None
-            if requests is None and line[:1] == b"[":
-                try:
-                    requests = from_json(line)
-                except (ValueError, RecursionError):
-                    pass
-            if requests:
-                self.queue.extend(requests)
-                return
+        requests = quick_calls(self.quick, line)
+        # An array of calls is queued as it is. What has to be looked at now, a notification or an answer to a request of
+        # ours, is told by the `$` in its method or id.
+        if requests is None and line[:1] == b"[" and b"$" not in line:
+            try:
+                requests = from_json(line)
+            except (ValueError, RecursionError):
+                pass
+        if requests:
+            self.queue.extend(requests)
+            return
         super().sort(line)
 
     def accept(self, requests):

@@ -24,30 +24,23 @@ def memory_file(name):
 
 
 class Turn:
-    """Who may write: a lock that the thread which runs the jobs has without asking, as long as no other wants it.
+    """Who may write: a lock. The library, which has the interpreter's lock for as long as it puts an answer on the shelf,
+    asks for no other; it only looks whether somebody is in the middle of writing."""
 
-    That thread says `mine`, and only then looks whether it is `claimed`; any other says `claimed`, and only then waits
-    until it is not `mine`. So of two that come together, one always sees the other. (Where threads run without the one
-    lock of the interpreter this order is not promised; there it asks like the others.)
-    """
-
-    __slots__ = ("lock", "mine", "claimed", "free")
+    __slots__ = ("lock", "claimed")
 
     def __init__(self):
         self.lock = _thread.allocate_lock()
-        self.mine = False
-        self.claimed = self.free = not getattr(sys, "_is_gil_enabled", lambda: True)()
+        self.claimed = False
 
     def acquire(self, blocking=True):
         if not self.lock.acquire(blocking):
             return False
         self.claimed = True
-        while self.mine:
-            time.sleep(0.00002)
         return True
 
     def release(self):
-        self.claimed = self.free
+        self.claimed = False
         self.lock.release()
 
     def __enter__(self):

@@ -98,6 +98,7 @@ unsafe extern "C" {
     pub fn PyFloat_FromDouble(number: c_double) -> Borrowed;
     pub fn PyFloat_AsDouble(object: Borrowed) -> c_double;
     pub fn PyOS_string_to_double(text: *const c_char, end: *mut *mut c_char, overflow: Borrowed) -> c_double;
+    pub fn PyUnicode_GetLength(string: Borrowed) -> isize;
     pub fn PyUnicode_FromStringAndSize(text: *const c_char, length: isize) -> Borrowed;
     pub fn PyUnicode_InternFromString(text: *const c_char) -> Borrowed;
     /// Stable since 3.10, and there since 3.3.

@@ -8,7 +8,7 @@ use core::sync::atomic::Ordering::{Relaxed, Release};
 use core::sync::atomic::{AtomicI64, compiler_fence};
 
 use super::api::*;
-use super::text::{Digits, Text};
+use super::text::{Digits, Text, is_long};
 
 // As in `shelf.py`.
 const TAKEN: usize = 1;
@@ -138,8 +138,8 @@ impl Calls {
             Text::Unknown => return Err(Stop::Tell(result, None)),
             Text::Hard => {
                 let text = self.told(&result)?;
-                let is_text = is_exactly(text.lent(), &raw mut PyUnicode_Type);
-                return match utf8(&text).filter(|_| is_text) {
+                let fits = is_exactly(text.lent(), &raw mut PyUnicode_Type) && !is_long(text.lent());
+                return match fits.then(|| utf8(&text)).flatten() {
                     Some(bytes) if self.is_quiet(is_alone)? && self.put(call.id, bytes, b"") => Ok(()),
                     _ => Err(Stop::Tell(result, Some(text))),
                 };

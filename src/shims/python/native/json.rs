@@ -41,20 +41,20 @@ impl Spellings {
     }
 }
 
-/// The requests of a whole line, as a list: `(id, method, parameters)` where one is a plain call, otherwise what it says.
-/// `None` where it is no array of them and no plain call, or not to be read here. An error may be set then.
+/// The calls of a whole line, as a list of `(id, method, parameters)`. `None` where one of them is no plain call, or not to be
+/// read here. An error may be set then.
 ///
 /// # Safety
 ///
 /// A NUL stands behind the line.
-pub unsafe fn requests(text: &[u8], spellings: &mut Spellings) -> Option<Owned> {
+pub unsafe fn calls(text: &[u8], spellings: &mut Spellings) -> Option<Owned> {
     let mut reader = Reader { text, at: 0, depth: 0, spellings };
     // SAFETY: a new list.
     let list = Owned::taken(unsafe { PyList_New(0) })?;
     if reader.takes(b'[') {
-        reader.items(&list, Reader::request)?;
+        reader.items(&list, Reader::call)?;
     } else {
-        append(&list, &reader.plain_call()?)?;
+        append(&list, &reader.call()?)?;
     }
     reader.blank();
     (reader.at == text.len()).then_some(list)
@@ -130,16 +130,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn request(&mut self) -> Option<Owned> {
-        let begin = self.at;
-        self.plain_call().or_else(|| {
-            self.at = begin;
-            self.value()
-        })
-    }
-
     /// A call with a number for an id, and nothing but what calls have.
-    fn plain_call(&mut self) -> Option<Owned> {
+    fn call(&mut self) -> Option<Owned> {
         let (mut id, mut method, mut params) = (None, None, None);
         let mut opening = b'{';
         while self.takes(opening) {

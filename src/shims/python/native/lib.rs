@@ -130,7 +130,7 @@ fn memory(view: &Owned, length: usize) -> Option<NonNull<u8>> {
     place.filter(|_| is_enough)
 }
 
-/// `parse(line)`: the requests of a line of bytes, as `json::requests`; `None` where it has to be read otherwise.
+/// `parse(line)`: the calls of a line of bytes, as `json::calls`; `None` where it has to be read otherwise.
 unsafe extern "C" fn parse(_: Borrowed, line: Borrowed) -> Borrowed {
     let (mut text, mut length): (*mut c_char, isize) = (null_mut(), 0);
     // SAFETY: an object that is alive, and places for what is told of it.
@@ -138,7 +138,7 @@ unsafe extern "C" fn parse(_: Borrowed, line: Borrowed) -> Borrowed {
     let (Ok(length), 0) = (usize::try_from(length), status) else { return null_mut() };
     let Some(mut spellings) = SPELLINGS.take() else { return returned_none() };
     // SAFETY: the bytes of an object that its caller holds; Python puts a NUL behind them.
-    let value = unsafe { json::requests(core::slice::from_raw_parts(text.cast(), length), &mut spellings) };
+    let value = unsafe { json::calls(core::slice::from_raw_parts(text.cast(), length), &mut spellings) };
     SPELLINGS.put(spellings);
     value.map_or_else(
         || {

@@ -1,6 +1,7 @@
 //! Results as JSON text, where that is simple.
 
 use super::api::*;
+use super::calls::SHELF_BYTES;
 
 /// The longest 64-bit number, with its sign.
 const DIGITS_MAX: usize = 20;
@@ -53,6 +54,9 @@ impl<'a> Text<'a> {
         } else if object == &raw mut _Py_FalseStruct {
             Self::Plain(b"false")
         } else if is(&raw mut PyUnicode_Type) {
+            if is_long(object) {
+                return Self::Unknown;
+            }
             let means_itself = |text: &&[u8]| !text.iter().any(|&byte| byte < b' ' || byte == b'"' || byte == b'\\');
             utf8(result).filter(means_itself).map_or(Self::Hard, Self::Quoted)
         } else if is(&raw mut PyFloat_Type) {
@@ -63,6 +67,12 @@ impl<'a> Text<'a> {
             Self::Unknown
         }
     }
+}
+
+/// Whether a string is too long for the shelf anyway.
+pub fn is_long(string: Borrowed) -> bool {
+    // SAFETY: a string that is alive.
+    unsafe { PyUnicode_GetLength(string) > SHELF_BYTES as isize }
 }
 
 /// As `float.__repr__`, which is what Python's encoder takes; JSON has no word for what is no number, and none for infinity.

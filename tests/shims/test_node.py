@@ -114,6 +114,13 @@ class Results(NodeTest):
         w.write(b'{"jsonrpc":"2.0","id":0,"method":"value","params":["-0"]}\n')
         self.assertEqual(repr(w.receive()), "{'jsonrpc': '2.0', 'id': 0, 'result': 0}")
 
+    def test_a_library_that_is_no_file_is_not_opened(self):
+        fifo = os.path.join(self.dir, "fifo")
+        os.mkfifo(fifo)
+        for place in (fifo, self.dir, "/nonexistent/library", self.file("text", "no library")):
+            self.variables = dict(self.variables, SPV_LIBRARY=place)
+            self.assertEqual(self.start("export const inc = (x) => x + 1;").result("inc", 1), 2)
+
     def test_more_short_answers_than_the_shelf_holds(self):
         w = self.start("export const inc = (x) => x + 1;")
         batch = [w.request("inc", [number]) for number in range(20000)]

@@ -189,6 +189,14 @@ class Quick(PythonTest):
         self.assertEqual(answers[calls[-1]["id"]]["error"]["data"], {"begun": False})
         self.assertEqual(answers[calls[-2]["id"]]["result"], -1)
 
+    def test_what_is_no_file_is_not_opened(self):
+        place = os.path.join(self.dir, "fifo")
+        os.mkfifo(place)
+        for place in (place, self.dir, "/nonexistent/library", self.file("text", "no library")):
+            self.variables = dict(self.variables, SPV_LIBRARY=place)
+            w = self.start("def inc(x): return x + 1\n")
+            self.assertEqual([w.result("inc", n) for n in range(3)], [1, 2, 3])
+
     def test_the_call_that_is_begun_is_marked(self):
         place = os.path.join(self.dir, "marks")
         with open(place, "w+b") as file:

@@ -18,6 +18,7 @@ function loadMemory() {
   if (place === undefined) return null;
   const library = { exports: {} };
   try {
+    if (!fs.statSync(place).isFile()) return null; // where processes have other numbers it may be any process's pipe
     process.dlopen(library, place);
     return library.exports;
   } catch {

@@ -17,6 +17,8 @@ def load_quick(worker):
     if quick_place is None or channel.shelf.view is None or sys.implementation.name != "cpython" or sys.abiflags:
         return None
     try:
+        if os.stat(quick_place).st_mode & 0o170000 != 0o100000:  # where processes have other numbers it may be any process's pipe
+            return None
         loader = import_files.ExtensionFileLoader(QUICK, quick_place)
         quick = import_core.module_from_spec(import_core.ModuleSpec(QUICK, loader, origin=quick_place))
         sys.modules.pop(QUICK, None)  # it is nobody else's

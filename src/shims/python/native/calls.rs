@@ -53,7 +53,7 @@ pub fn left() -> i64 {
     LEFT.load(Relaxed)
 }
 
-/// Names of names, and arguments for a function that takes none.
+/// Names of attributes, and of a member; and arguments for a function that takes none.
 pub struct Names {
     pub id: Owned,
     pub current: Owned,

@@ -1,6 +1,6 @@
-//! Plain JSON to Python's values, several times as fast as Python's own decoder: of one line, whose names and methods are
-//! known from the lines before. Knows no escapes and no numbers beyond 64 bits; what has any goes the general way, as has
-//! what is no JSON, so that an error is told in one place. Never guesses: what it returns is what `json.loads` would.
+//! Lines of calls to Python's values, several times as fast as Python's own decoder makes them. Knows no escapes and no
+//! numbers beyond 64 bits; a line that has any goes the general way, as does what is no call or no JSON, so that errors are told
+//! in one place. Never guesses: each value is what `json.loads` would return.
 
 use core::ffi::c_char;
 use core::ptr::null_mut;

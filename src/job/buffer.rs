@@ -37,6 +37,7 @@ impl Buffer {
     }
 
     /// Looks for the delimiter; the length of what stands before it.
+    #[inline(always)]
     pub(super) fn find(&mut self, delimiter: u8) -> Option<usize> {
         let found = memchr::memchr(delimiter, &self.bytes[self.start + self.searched..]);
         match found {
@@ -69,6 +70,7 @@ impl Buffer {
     }
 
     /// Called when what was taken is not looked at any more: the memory of a huge line that was copied is given back.
+    #[inline]
     pub(super) fn relieve(&mut self) {
         let was_taken = self.start > 0;
         if was_taken && self.bytes.capacity() > KEPT_BYTES_MAX && self.len() <= self.bytes.capacity() / 4 {

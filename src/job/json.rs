@@ -39,8 +39,13 @@ pub(super) struct Fault {
 }
 
 /// Reads one job.
+#[inline(always)]
 pub(super) fn parse(bytes: &[u8]) -> Result<Parsed, Fault> {
-    parse_any(bytes, |method, params| FunctionCall::of_text(method, &params))
+    let text = utf8(bytes).map_err(|error| no_utf8(error.valid_up_to()))?;
+    match plain_call(text) {
+        Some(PlainCall { id, method, params }) => Ok(plain(id, FunctionCall::of_text(method, params.unwrap_or("[]")))),
+        None => any_text(text, |method, params| FunctionCall::of_text(method, &params)),
+    }
 }
 
 /// Reads one large job, which begins at this place of a text; a function's parameters stay in the memory of the text. That
@@ -54,7 +59,7 @@ pub(super) fn parse_large(text: Vec<u8>, start: usize) -> Result<Parsed, (Fault,
         }
     };
     let mut part = None;
-    let parsed = parse_text(&text[start..], |method, params| {
+    let mut make = |method: Option<&str>, params: Cow<'_, str>| {
         if let Cow::Borrowed(params) = params {
             if params.len() >= LARGE_BYTES {
                 part = Some((method.map(Box::from), Part::borrowed(&text, params)));
@@ -62,7 +67,12 @@ pub(super) fn parse_large(text: Vec<u8>, start: usize) -> Result<Parsed, (Fault,
             }
         }
         FunctionCall::of_text(method, &params)
-    });
+    };
+    let whole = &text[start..];
+    let parsed = match plain_call(whole) {
+        Some(PlainCall { id, method, params }) => Ok(plain(id, make(method, params.unwrap_or("[]").into()))),
+        None => any_text(whole, make),
+    };
     match (parsed, part) {
         (Ok(parsed), Some((method, at))) => {
             Ok(Parsed { call: Call::Function(FunctionCall::of_part(method, Part::of(text, at))), ..parsed })
@@ -70,6 +80,12 @@ pub(super) fn parse_large(text: Vec<u8>, start: usize) -> Result<Parsed, (Fault,
         (Ok(parsed), None) => Ok(parsed),
         (Err(fault), _) => Err((fault, text.into_bytes())),
     }
+}
+
+/// A call that asks for nothing else.
+#[inline(always)]
+fn plain(id: Option<&str>, call: FunctionCall) -> Parsed {
+    Parsed { id: id.map(UserId::of_json), call: Call::Function(call), options: None }
 }
 
 #[cold]
@@ -81,14 +97,10 @@ fn no_utf8(offset: usize) -> Fault {
 pub(super) trait Make<'a>: FnOnce(Option<&str>, Cow<'a, str>) -> FunctionCall {}
 impl<'a, F: FnOnce(Option<&str>, Cow<'a, str>) -> FunctionCall> Make<'a> for F {}
 
-fn parse_any<'a>(bytes: &'a [u8], make: impl Make<'a>) -> Result<Parsed, Fault> {
-    parse_text(utf8(bytes).map_err(|error| no_utf8(error.valid_up_to()))?, make)
-}
-
-fn parse_text<'a>(text: &'a str, make: impl Make<'a>) -> Result<Parsed, Fault> {
+pub(super) fn any_text<'a>(text: &'a str, make: impl Make<'a>) -> Result<Parsed, Fault> {
     let start = text.len() - text.trim_ascii_start().len();
     match text.as_bytes().get(start) {
-        Some(b'{') => object(text, make),
+        Some(b'{') => any_object(text, make),
         Some(b'[') => {
             let general =
                 || serde_json::from_str(text).map(RawValue::get).map_err(|error| from_serde(text, &error, None));
@@ -103,19 +115,7 @@ fn parse_text<'a>(text: &'a str, make: impl Make<'a>) -> Result<Parsed, Fault> {
     }
 }
 
-pub(super) fn object<'a>(text: &'a str, make: impl Make<'a>) -> Result<Parsed, Fault> {
-    match plain_call(text) {
-        Some(PlainCall { id, method, params }) => Ok(Parsed {
-            id: id.map(UserId::of_json),
-            call: Call::Function(make(method, params.unwrap_or("[]").into())),
-            options: None,
-        }),
-        None => any_object(text, make),
-    }
-}
-
-/// The general way.
-pub(super) fn any_object<'a>(text: &'a str, make: impl Make<'a>) -> Result<Parsed, Fault> {
+fn any_object<'a>(text: &'a str, make: impl Make<'a>) -> Result<Parsed, Fault> {
     let mut members = Members::default();
     let collected = members.collect(text);
     let id = members.get(Member::Id).map(user_id).transpose();

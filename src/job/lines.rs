@@ -69,6 +69,7 @@ impl Reader {
     }
 
     /// Takes the next line, its end left out. The caller counts it.
+    #[inline(always)]
     fn cut(&mut self, delimiter: u8) -> Result<Range<usize>, Step> {
         let found = self.buffer.find(delimiter);
         let length = self.buffer.len();

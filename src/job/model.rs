@@ -126,10 +126,9 @@ impl FunctionCall {
     }
 
     /// The same with a text that is known to be one value.
+    #[inline(always)]
     pub(super) fn of_text(method: Option<&str>, params: &str) -> Self {
-        let mut text = CompactString::with_capacity(params.len() + method.map_or(0, str::len));
-        text.push_str(params);
-        text.push_str(method.unwrap_or_default());
+        let text = joined(params, method.unwrap_or_default());
         FunctionCall(Spelling::Short { text, params_bytes: params.len() })
     }
 
@@ -146,7 +145,25 @@ impl FunctionCall {
         }
     }
 
+    /// Whether the list names the function.
+    pub(crate) fn has_method(&self) -> bool {
+        match &self.0 {
+            Spelling::Short { text, params_bytes } => text.len() > *params_bytes,
+            Spelling::Large(call) => call.method.is_some(),
+        }
+    }
+
+    /// Bytes of the name and the parameters.
+    #[inline(always)]
+    pub(crate) fn bytes(&self) -> usize {
+        match &self.0 {
+            Spelling::Short { text, .. } => text.len(),
+            Spelling::Large(call) => call.params.len() + call.method.as_ref().map_or(0, |method| method.len()),
+        }
+    }
+
     /// The parameters, JSON text.
+    #[inline(always)]
     pub fn params(&self) -> &str {
         match &self.0 {
             Spelling::Short { text, params_bytes } => &text[..*params_bytes],
@@ -161,6 +178,21 @@ impl FunctionCall {
             Spelling::Large(call) => Some(&call.params),
         }
     }
+}
+
+/// One text behind the other. What needs no memory is not asked for how much it needs.
+#[inline(always)]
+fn joined(front: &str, back: &str) -> CompactString {
+    let length = front.len() + back.len();
+    let mut text = if length <= size_of::<CompactString>() {
+        CompactString::from(front)
+    } else {
+        let mut text = CompactString::with_capacity(length);
+        text.push_str(front);
+        text
+    };
+    text.push_str(back);
+    text
 }
 
 impl fmt::Debug for FunctionCall {

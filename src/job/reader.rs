@@ -123,6 +123,7 @@ impl Reader {
         self.buffer.capacity()
     }
 
+    #[inline(always)]
     fn step(&mut self) -> Step {
         if !self.mark_checked {
             return self.check_mark();

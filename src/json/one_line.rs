@@ -3,10 +3,13 @@
 use std::borrow::Cow;
 
 /// Appends JSON text, with line ends made spaces.
+#[inline(always)]
 pub fn push_one_line(out: &mut Vec<u8>, json: &str) {
     let from = out.len();
     out.extend_from_slice(json.as_bytes());
-    make_one_line(&mut out[from..]);
+    if has_line_end(json.as_bytes()) {
+        make_one_line(&mut out[from..]);
+    }
 }
 
 /// JSON text without line ends, in the memory it is in where it is somebody's own.
@@ -20,14 +23,27 @@ pub(crate) fn one_line<'a>(json: impl Into<Cow<'a, str>>) -> Cow<'a, str> {
     Cow::Owned(String::from_utf8(bytes).expect("one character of ASCII became another"))
 }
 
+/// Up to here a text is looked through byte by byte: a search with wide registers costs as much before it begins.
+const SHORT: usize = 16;
+
+#[inline(always)]
 fn has_line_end(json: &[u8]) -> bool {
-    memchr::memchr2(b'\n', b'\r', json).is_some()
+    match json.len() {
+        0..=SHORT => {
+            for &byte in json {
+                if byte < b' ' && (byte == b'\n' || byte == b'\r') {
+                    return true;
+                }
+            }
+            false
+        }
+        _ => memchr::memchr2(b'\n', b'\r', json).is_some(),
+    }
 }
 
+#[cold]
 fn make_one_line(json: &mut [u8]) {
-    if has_line_end(json) {
-        json.iter_mut().filter(|byte| matches!(byte, b'\n' | b'\r')).for_each(|byte| *byte = b' ');
-    }
+    json.iter_mut().filter(|byte| matches!(byte, b'\n' | b'\r')).for_each(|byte| *byte = b' ');
 }
 
 #[cfg(test)]

@@ -55,6 +55,7 @@ pub(super) struct JobTable {
 }
 
 impl JobTable {
+    #[inline(always)]
     pub(super) fn insert(&mut self, entry: JobEntry) -> JobKey {
         match self.free.pop() {
             Some(index) => {
@@ -68,10 +69,12 @@ impl JobTable {
         }
     }
 
+    #[inline(always)]
     pub(super) fn get(&self, key: JobKey) -> &JobEntry {
         self.entries[key.0 as usize].as_ref().expect("a key is used only while its job is in the table")
     }
 
+    #[inline(always)]
     pub(super) fn get_mut(&mut self, key: JobKey) -> &mut JobEntry {
         self.entries[key.0 as usize].as_mut().expect("a key is used only while its job is in the table")
     }
@@ -87,6 +90,7 @@ impl JobTable {
     }
 
     /// Ends the life of a job: whoever calls this makes its record.
+    #[inline(always)]
     pub(super) fn remove(&mut self, key: JobKey) -> JobEntry {
         self.free.push(key.0);
         self.entries[key.0 as usize].take().expect("a job ends once")

@@ -52,6 +52,7 @@ impl Offers {
         }
     }
 
+    #[inline(always)]
     fn decide(&mut self, node: usize) {
         let (left, right) = (self.winner(2 * node), self.winner(2 * node + 1));
         self.winners[node] = if self.loads[right] < self.loads[left] { right } else { left };

@@ -30,6 +30,10 @@ pub(super) struct Prefetch {
     span: u64,
     /// Parts of the jobs answered in them.
     parts: u64,
+    /// Mean nanoseconds a job; `None` before the first.
+    mean: Option<u64>,
+    /// Jobs to send ahead, to a worker that does not give back, and to one that does. Asked for with each job.
+    depth: [usize; 2],
 }
 
 impl Prefetch {
@@ -42,16 +46,18 @@ impl Prefetch {
         let kept = |sum: u64| if is_long { 0 } else { sum - sum / MEMORY };
         self.span = kept(self.span).saturating_add(span);
         self.parts = kept(self.parts).saturating_add(parts);
-    }
-
-    /// Mean nanoseconds a job; `None` before the first.
-    fn mean(&self) -> Option<u64> {
-        (self.parts > 0).then(|| (u128::from(self.span) * u128::from(PARTS) / u128::from(self.parts)) as u64)
+        let mean = || (u128::from(self.span) * u128::from(PARTS) / u128::from(self.parts)) as u64;
+        self.mean = (self.parts > 0).then(mean);
+        self.depth = [false, true].map(|gives_back| self.depth_now(gives_back));
     }
 
     /// Jobs to send ahead of those that run. `gives_back`: the worker hears a recall at any moment.
     pub(super) fn depth(&self, gives_back: bool) -> usize {
-        let Some(mean) = self.mean() else { return 0 };
+        self.depth[usize::from(gives_back)]
+    }
+
+    fn depth_now(&self, gives_back: bool) -> usize {
+        let Some(mean) = self.mean else { return 0 };
         if mean >= LONG.as_nanos() as u64 {
             return usize::from(gives_back && mean <= ONE_AHEAD.as_nanos() as u64);
         }
@@ -61,7 +67,7 @@ impl Prefetch {
 
     /// After how long a running job is so much longer than usual that its followers should not wait for it.
     pub(super) fn patience(&self) -> Duration {
-        (LONG * 2).max(Duration::from_nanos(self.mean().unwrap_or(0).saturating_mul(8)))
+        (LONG * 2).max(Duration::from_nanos(self.mean.unwrap_or(0).saturating_mul(8)))
     }
 }
 

@@ -7,6 +7,9 @@ use std::collections::{BTreeMap, VecDeque};
 /// The ready jobs. Suspects stand apart, because each of them runs alone.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
+    /// Those of the usual priority, as nearly all are.
+    usual: VecDeque<JobKey>,
+    /// Those of any other; none of the lanes is empty.
     lanes: BTreeMap<Reverse<i64>, VecDeque<JobKey>>,
     suspects: VecDeque<JobKey>,
     /// Jobs that hold their locks: the sooner they run, the shorter others wait.
@@ -17,16 +20,22 @@ pub(super) struct Queue {
 
 impl Queue {
     /// Adds a job behind those of its priority.
+    #[inline(always)]
     pub(super) fn push_back(&mut self, priority: i64, key: JobKey) {
-        self.lanes.entry(Reverse(priority)).or_default().push_back(key);
         self.has_priorities |= priority != 0;
+        self.lane(priority).push_back(key);
         self.len += 1;
     }
 
     /// Puts a job back in front: it was sent, but never begun.
     pub(super) fn push_front(&mut self, priority: i64, key: JobKey) {
-        self.lanes.entry(Reverse(priority)).or_default().push_front(key);
+        self.lane(priority).push_front(key);
         self.len += 1;
+    }
+
+    #[inline(always)]
+    fn lane(&mut self, priority: i64) -> &mut VecDeque<JobKey> {
+        if priority == 0 { &mut self.usual } else { self.lanes.entry(Reverse(priority)).or_default() }
     }
 
     /// Adds a job that holds its locks.
@@ -47,25 +56,27 @@ impl Queue {
     }
 
     /// The next job that may run beside others.
+    #[inline(always)]
     pub(super) fn pop(&mut self) -> Option<JobKey> {
-        if let Some(key) = self.granted.pop_front() {
-            self.len -= 1;
-            return Some(key);
-        }
-        // Only the lane of the usual priority may be empty, so this looks at two at most.
-        let (&lane, jobs) = self.lanes.iter_mut().find(|(_, jobs)| !jobs.is_empty())?;
-        let key = jobs.pop_front();
-        let is_empty = jobs.is_empty();
-        self.leave(lane, is_empty);
+        let key = match self.granted.pop_front() {
+            Some(key) => key,
+            None if self.lanes.is_empty() => self.usual.pop_front()?,
+            None => self.pop_by_priority()?,
+        };
         self.len -= 1;
-        key
+        Some(key)
     }
 
-    /// The lane of the usual priority is kept when it becomes empty; any other would cost every later look-up.
-    fn leave(&mut self, lane: Reverse<i64>, is_empty: bool) {
-        if is_empty && lane != Reverse(0) {
-            self.lanes.remove(&lane);
+    fn pop_by_priority(&mut self) -> Option<JobKey> {
+        let first = self.lanes.first_entry();
+        let Some(mut lane) = first.filter(|lane| lane.key().0 > 0 || self.usual.is_empty()) else {
+            return self.usual.pop_front();
+        };
+        let key = lane.get_mut().pop_front();
+        if lane.get().is_empty() {
+            lane.remove();
         }
+        key
     }
 
     /// The next suspect.
@@ -87,13 +98,14 @@ impl Queue {
 
     /// Takes one certain job out of turn; whether it was there.
     pub(super) fn take(&mut self, priority: i64, key: JobKey) -> bool {
-        let lane = self.lanes.entry(Reverse(priority)).or_default();
-        let found = [&mut *lane, &mut self.suspects, &mut self.granted].into_iter().any(|jobs| {
+        let lane = if priority == 0 { Some(&mut self.usual) } else { self.lanes.get_mut(&Reverse(priority)) };
+        let found = lane.into_iter().chain([&mut self.suspects, &mut self.granted]).any(|jobs| {
             let at = jobs.iter().position(|&waiting| waiting == key);
             at.and_then(|at| jobs.remove(at)).is_some()
         });
-        let is_empty = lane.is_empty();
-        self.leave(Reverse(priority), is_empty);
+        if self.lanes.get(&Reverse(priority)).is_some_and(VecDeque::is_empty) {
+            self.lanes.remove(&Reverse(priority));
+        }
         self.len -= usize::from(found);
         found
     }
@@ -110,7 +122,7 @@ impl Queue {
 
     /// All of them, for the check of cross-references.
     pub(super) fn iter(&self) -> impl Iterator<Item = JobKey> {
-        self.lanes.values().flatten().chain(&self.suspects).chain(&self.granted).copied()
+        self.lanes.values().flatten().chain(&self.usual).chain(&self.suspects).chain(&self.granted).copied()
     }
 }
 

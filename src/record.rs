@@ -72,7 +72,8 @@ pub struct Record {
     /// What it returned: any JSON value; for a command `{"exit_code":0,"stdout":"…","stderr":"…",…}`. Only with [`Status::Ok`].
     pub result: Option<Json>,
     /// Why it did not end ok: `{"code":…,"message":"…","data":…}`; `code` and `data` may be missing. Never together with `result`.
-    pub error: Option<Json>,
+    /// Kept apart, because few have one and a record is handed on by value many times.
+    pub error: Option<Box<Json>>,
     /// The worker that had it last; none if it was never given to one.
     pub worker: Option<WorkerId>,
     /// That worker's process.

@@ -31,7 +31,7 @@ fn record(status: Status) -> Record {
         id: UserId::Number(1),
         status,
         result: if is_ok { raw(r#"{"exit_code":0,"stdout":"hi\n","stderr":""}"#) } else { None },
-        error: if is_ok { None } else { raw(r#"{"message":"why"}"#) },
+        error: if is_ok { None } else { raw(r#"{"message":"why"}"#).map(Box::new) },
         worker: has_begun.then_some(WorkerId(1)),
         pid: has_begun.then_some(4711),
         attempts: u32::from(has_begun),

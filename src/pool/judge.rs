@@ -34,12 +34,13 @@ pub(super) enum Ending<'a> {
 pub(super) struct Attempt {
     pub(super) status: Status,
     pub(super) result: Option<Json>,
-    pub(super) error: Option<Json>,
+    pub(super) error: Option<Box<Json>>,
 }
 
 impl Pool {
+    #[inline(always)]
     pub(super) fn judge(&self, id: WorkerId, key: JobKey, flight: &mut Flight, ending: Ending<'_>) -> Attempt {
-        let failed = |status, error: Value| Attempt { status, result: None, error: Some(Json::from(&error)) };
+        let not_ok = |status, error| Attempt { status, result: None, error: Some(Box::new(error)) };
         let stuck = flight.said.as_mut().and_then(|said| said.stuck.take());
         match ending {
             // The run may be being stopped: this one made it.
@@ -48,18 +49,16 @@ impl Pool {
             {
                 match self.fault_of_tool(result.text()) {
                     None => Attempt { status: Status::Ok, result: Some(known(result)), error: None },
-                    Some(message) => {
-                        let error = Some(error_of(&message, Some(result.text())));
-                        Attempt { status: Status::Failed, result: None, error }
-                    }
+                    Some(message) => not_ok(Status::Failed, error_of(&message, Some(result.text()))),
                 }
             }
             Ending::Answered(Outcome::Error(error)) if flight.cancel < Some(Cancel::Timeout) => {
-                Attempt { status: Status::Failed, result: None, error: Some(well_formed(error)) }
+                not_ok(Status::Failed, well_formed(error))
             }
             Ending::WorkerLost { status, .. } if flight.cancel < Some(Cancel::Timeout) => {
                 let excess = self.workers[id.index()].excess;
-                failed(if excess.is_some() { Status::Oom } else { Status::Crashed }, self.crash_error(id, status))
+                let error = Json::from(&self.crash_error(id, status));
+                not_ok(if excess.is_some() { Status::Oom } else { Status::Crashed }, error)
             }
             ending => {
                 let (status, message) = match flight.cancel {
@@ -71,7 +70,7 @@ impl Pool {
                     _ => None,
                 };
                 let data = stuck.map_or(left.map(Cow::Borrowed), |stack| Some(with_traceback(left, &stack).into()));
-                Attempt { status, result: None, error: Some(error_of(&message, data.as_deref())) }
+                not_ok(status, error_of(&message, data.as_deref()))
             }
         }
     }

@@ -58,7 +58,12 @@ impl Numbered {
         let Some(at) = (number / 4).checked_sub(self.first) else { return };
         let mut at = at as usize;
         if at >= self.fours.len() {
-            self.fours.resize(at + 1, 0);
+            // Mostly by one: that needs no look at how many.
+            if at == self.fours.len() {
+                self.fours.push_back(0)
+            } else {
+                self.fours.resize(at + 1, 0)
+            }
             let excess = self.fours.len().saturating_sub(REMEMBERED_ENDED / 4);
             self.fours.drain(..excess);
             self.first += excess as u64;
@@ -147,19 +152,18 @@ impl Needs {
         Verdict::Blocked(missing)
     }
 
-    /// A job has ended. Gives the jobs that waited for it: each entry is one need met, or failed.
+    /// A job has ended. Gives the jobs that waited for it: each entry is one need met, or failed. Only to be called once
+    /// `used`.
     pub(super) fn ended(&mut self, id: &UserId, ok: bool) -> Vec<Waiting> {
-        if !self.used {
-            self.remember(id, ok);
-            return Vec::new();
-        }
         let known = self.known.entry(hash(id)).or_default();
         known.open = known.open.saturating_sub(1);
         known.failed |= !ok;
         if known.open == 0 || known.failed { std::mem::take(&mut known.waiting) } else { Vec::new() }
     }
 
-    fn remember(&mut self, id: &UserId, ok: bool) {
+    /// A job has ended. Only to be called until `used`.
+    #[inline(always)]
+    pub(super) fn remember(&mut self, id: &UserId, ok: bool) {
         if let UserId::Number(number) = id {
             return self.numbered.note(*number, ok);
         }
@@ -237,8 +241,8 @@ mod tests {
         let mut needs = Needs::default();
         // Two at a time, the later one first; every one has a namesake with an id of its own.
         for number in (1..=last).map(|number| if number % 2 == 0 { number - 1 } else { number + 1 }) {
-            assert!(needs.ended(&UserId::Number(number), number != 50).is_empty());
-            assert!(needs.ended(&named(number), true).is_empty());
+            needs.remember(&UserId::Number(number), number != 50);
+            needs.remember(&named(number), true);
         }
         needs.begin(std::iter::empty());
         for (number, known) in

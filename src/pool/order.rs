@@ -89,7 +89,7 @@ impl Order {
 
 /// What a record takes in memory, roughly: all of it that has the length a job or its worker gave it.
 fn weight(record: &Record) -> usize {
-    let json = |value: &Option<Json>| value.as_ref().map_or(0, |value| value.get().len());
+    let json = |value: Option<&Json>| value.map_or(0, |value| value.get().len());
     let printed = |value: &Option<Printed>| value.as_ref().map_or(0, |value| value.bytes.len());
     let id = match &record.id {
         UserId::Number(_) => 0,
@@ -97,9 +97,9 @@ fn weight(record: &Record) -> usize {
     };
     let rare = record.rare.as_deref().map_or(0, |rare| {
         let command = rare.command.as_ref().map_or(0, Vec::len);
-        printed(&rare.stdout) + printed(&rare.stderr) + rare.label.len() + command + json(&rare.tags)
+        printed(&rare.stdout) + printed(&rare.stderr) + rare.label.len() + command + json(rare.tags.as_ref())
     });
-    256 + id + json(&record.result) + json(&record.error) + rare
+    256 + id + json(record.result.as_ref()) + json(record.error.as_deref()) + rare
 }
 
 #[cfg(test)]
@@ -137,7 +137,7 @@ mod tests {
         let changes: [Change<'_>; 8] = [
             ("id", &|record| record.id = UserId::Json(long().into())),
             ("result", &|record| record.result = value()),
-            ("error", &|record| record.error = value()),
+            ("error", &|record| record.error = value().map(Box::new)),
             ("stdout", &|record| record.rare_mut().stdout = printed()),
             ("stderr", &|record| record.rare_mut().stderr = printed()),
             ("label", &|record| record.rare_mut().label = long().into()),

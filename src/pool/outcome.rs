@@ -14,6 +14,7 @@ use crate::json::Json;
 use crate::protocol::{Outcome, encode};
 use crate::record::{Record, Spill, Status};
 use crate::status::ExitStatus;
+use crate::time::Wall;
 use memchr::memmem::Finder;
 use serde_json::json;
 use std::sync::LazyLock;
@@ -50,18 +51,18 @@ impl Pool {
         }
         let attempt = self.judge(id, key, &mut flight, ending);
         let begun = flight.begun.unwrap_or(self.now);
-        self.stats.job_time += self.now.time.since(begun.time);
+        let duration = self.now.time.since(begun.time);
+        self.stats.job_time += duration;
         self.workers[id.index()].jobs_ended += 1;
         let spill = self.spill_of(id, wire_id, &attempt);
-        if attempt.status != Status::Ok && self.may_retry(key, attempt.status) {
+        let mut record = self.record_of_attempt((id, key), (begun.wall, duration), flight.said, attempt);
+        if record.status != Status::Ok && self.may_retry(key, record.status) {
             if let Some(spill) = spill {
                 self.release(spill);
             }
-            let record = self.record_of_attempt(id, key, flight, attempt);
             self.jobs.get_mut(key).last = Some(Box::new(record));
             self.retry_later(key);
         } else {
-            let mut record = self.record_of_attempt(id, key, flight, attempt);
             if spill.is_some() {
                 record.rare_mut().spill = spill;
             }
@@ -117,7 +118,8 @@ impl Pool {
         match self.jobs.get_mut(key).last.take() {
             Some(mut record) => {
                 record.status = Status::Cancelled;
-                record.error = Some(stopped_between(&self.stop.cause(), record.error.as_deref().unwrap_or_default()));
+                let last = record.error.as_deref().map_or("", Json::get);
+                record.error = Some(Box::new(stopped_between(&self.stop.cause(), last)));
                 self.finish(key, *record);
             }
             None => self.finish_unrun(key, Status::Skipped, &self.stop.cause()),
@@ -152,11 +154,11 @@ impl Pool {
     /// Notes that the worker holds a file with the job's whole output open until it is told to let go of it
     /// ([`Pool::release`]).
     fn spill_of(&mut self, id: WorkerId, request: u64, attempt: &Attempt) -> Option<Spill> {
-        let said = attempt.result.as_ref().or(attempt.error.as_ref())?.get().as_bytes();
-        // A quote inside a string is escaped, so these are members and never output that looks like them.
         if !self.config.target.is_command() {
             return None;
         }
+        // A quote inside a string is escaped, so these are members and never output that looks like them.
+        let said = attempt.result.as_ref().or(attempt.error.as_deref())?.get().as_bytes();
         if LOST.find(said).is_some() {
             self.exit = self.exit.max(ExitCode::OutputLost);
         }
@@ -175,22 +177,33 @@ impl Pool {
     }
 
     /// What the record says of an attempt.
-    fn record_of_attempt(&self, id: WorkerId, key: JobKey, flight: Flight, attempt: Attempt) -> Record {
-        let begun = flight.begun.unwrap_or(self.now);
-        let mut record = blank(attempt.status);
-        record.result = attempt.result;
-        record.error = attempt.error;
-        if let Some(mut said) = flight.said {
+    #[inline(always)]
+    fn record_of_attempt(
+        &self,
+        (id, key): (WorkerId, JobKey),
+        (start, duration): (Wall, Duration),
+        said: Option<Box<Said>>,
+        attempt: Attempt,
+    ) -> Record {
+        let mut record = Record {
+            id: UserId::Number(0),
+            status: attempt.status,
+            result: attempt.result,
+            error: attempt.error,
+            worker: Some(id),
+            pid: Some(self.workers[id.index()].shown_pid),
+            attempts: self.jobs.get(key).attempts,
+            start: Some(start),
+            duration,
+            number: JobId(0),
+            rare: None,
+        };
+        if let Some(mut said) = said {
             let (stdout, stderr) = (Said::take(&mut said.stdout), Said::take(&mut said.stderr));
             if stdout.is_some() || stderr.is_some() {
                 (record.rare_mut().stdout, record.rare_mut().stderr) = (stdout, stderr);
             }
         }
-        record.worker = Some(id);
-        record.pid = Some(self.workers[id.index()].shown_pid);
-        record.attempts = self.jobs.get(key).attempts;
-        record.start = Some(begun.wall);
-        record.duration = self.now.time.since(begun.time);
         record
     }
 
@@ -207,37 +220,50 @@ impl Pool {
             (Status::Skipped, Stop::GivenUp) => json!({"message": why, "data": {"cause": self.given_up}}),
             _ => json!({"message": why}),
         };
-        record.error = Some(Json::from(&error));
+        record.error = Some(Box::new(Json::from(&error)));
         self.finish(key, record);
     }
 
     /// The one place where a job leaves the table: its record is what it leaves.
+    #[inline(always)]
     fn finish(&mut self, key: JobKey, mut record: Record) {
-        let entry = self.jobs.remove(key);
+        let job = self.jobs.remove(key).job;
         if self.config.labels || record.status != Status::Ok {
-            record.rare_mut().label = entry.job.label();
+            record.rare_mut().label = job.label();
         }
         if let (true, Some(worker)) = (self.config.commands, record.worker) {
-            record.rare_mut().command = entry.job.as_command(&self.config.target, worker.0);
+            record.rare_mut().command = job.as_command(&self.config.target, worker.0);
         }
-        if let Some(tags) = entry.job.options.and_then(|options| options.tags) {
+        if let Some(tags) = job.options.and_then(|options| options.tags) {
             record.rare_mut().tags = Some(tags);
         }
-        if let Some(past) = entry.job.past {
+        if let Some(past) = job.past {
             record.rare_mut().content = Some(past.content);
         }
-        record.id = entry.job.id;
+        record.id = job.id;
         if let Some(awaited) = &mut self.awaited {
-            awaited.ended(&record.id, entry.job.number);
+            awaited.ended(&record.id, job.number);
         }
-        self.just_ended.push_back((record.id.clone(), record.status == Status::Ok));
-        self.emit(entry.job.number, record);
+        self.note_end(&record.id, record.status == Status::Ok);
+        self.emit(job.number, record);
+    }
+
+    /// Jobs that wait for this one go on once all facts of the turn are known; until a job of the list waits for any, it is
+    /// only remembered.
+    #[inline(always)]
+    fn note_end(&mut self, id: &UserId, ok: bool) {
+        if self.needs.used() {
+            self.just_ended.push_back((id.clone(), ok));
+        } else {
+            self.needs.remember(id, ok);
+        }
     }
 
     /// The job was running when an earlier run ended, and may not be run again.
     pub(super) fn finish_unknown(&mut self, key: JobKey, attempts: u32) {
         let mut record = blank(Status::Crashed);
-        record.error = Some(Json::from(&json!({"message": OUTCOME_UNKNOWN, "data": {"outcome": "unknown"}})));
+        let error = json!({"message": OUTCOME_UNKNOWN, "data": {"outcome": "unknown"}});
+        record.error = Some(Box::new(Json::from(&error)));
         record.attempts = attempts;
         self.finish(key, record);
     }
@@ -254,7 +280,7 @@ impl Pool {
         if self.needs.used() {
             self.needs.accepted(&job.id);
         }
-        self.just_ended.push_back((job.id, ok));
+        self.note_end(&job.id, ok);
         if let Some(order) = &mut self.order {
             order.pass(job.number);
         }
@@ -266,13 +292,14 @@ impl Pool {
         let data = json!({"line": invalid.line, "column": invalid.column});
         let mut record = blank(Status::Invalid);
         record.id = invalid.id.unwrap_or(UserId::Number(invalid.number.0));
-        record.error = Some(Json::from(&json!({"message": invalid.message, "data": data})));
+        record.error = Some(Box::new(Json::from(&json!({"message": invalid.message, "data": data}))));
         record.rare_mut().label = invalid.excerpt.into();
         record.rare_mut().line = Some(invalid.line);
-        self.just_ended.push_back((record.id.clone(), false));
+        self.note_end(&record.id, false);
         self.emit(invalid.number, record);
     }
 
+    #[inline(always)]
     fn emit(&mut self, number: JobId, mut record: Record) {
         record.number = number;
         self.stats.ended[record.status as usize] += 1;
@@ -302,8 +329,9 @@ impl Pool {
         }
     }
 
+    #[inline(always)]
     fn give_out(&mut self, record: Record) {
-        let spill = record.rare().spill;
+        let spill = record.rare.as_ref().and_then(|rare| rare.spill);
         self.actions.push_back(Action::Emit(record));
         if let Some(spill) = spill {
             self.release(spill);

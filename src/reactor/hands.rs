@@ -13,6 +13,7 @@ use crate::ids::{Generation, WorkerId};
 use crate::pool::{Action, Event, SpawnFault};
 use crate::process::cgroup::{Group, Groups};
 use crate::process::{self, SpawnSpec};
+use crate::record::Record;
 use crate::report::Hub;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -274,6 +275,14 @@ impl Hands {
         }
     }
 
+    #[inline(always)]
+    fn emit(&mut self, record: &mut Record) {
+        self.hub.take(record);
+        if let Some(keeper) = &mut self.keeper {
+            keeper.ended(record.number, self.hub.rows().map_or(0, |rows| rows.len()));
+        }
+    }
+
     fn report_stdin(&mut self, worker: WorkerId, generation: Generation) {
         if let Some(news) = self.child(worker, generation).and_then(Child::fresh_news_of_stdin) {
             self.tell(news);
@@ -282,7 +291,11 @@ impl Hands {
 }
 
 impl Shell for Hands {
-    fn perform(&mut self, action: Action) {
+    fn perform(&mut self, mut action: Action) {
+        // Looked at where it is: nearly every action is one.
+        if let Action::Emit(record) = &mut action {
+            return self.emit(record);
+        }
         match action {
             Action::Spawn { worker, generation } => self.to_spawn.push_back((worker, generation)),
             Action::Entrust(entrusted) => {
@@ -333,13 +346,7 @@ impl Shell for Hands {
             Action::LookAtShelf { worker, generation } => self.echoes.push_back(Echo::OnShelf(worker, generation)),
             Action::SendGuest { guest, bytes } => self.guests.send(guest, &bytes),
             Action::DropGuest { guest } => self.guests.remove(guest, &self.poller),
-            Action::Emit(record) => {
-                let number = record.number;
-                self.hub.take(record);
-                if let Some(keeper) = &mut self.keeper {
-                    keeper.ended(number, self.hub.rows().map_or(0, |rows| rows.len()));
-                }
-            }
+            Action::Emit(_) => unreachable!("it was taken above"),
             Action::DropInput => self.input_dropped = true,
             Action::Notice(notice) => self.hub.notice(&notice),
             Action::Finish(exit) => self.exit = Some(exit),

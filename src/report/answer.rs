@@ -49,7 +49,7 @@ pub(super) struct Fault<'a> {
 impl<'a> Fault<'a> {
     /// The record's error; an empty one where it has none.
     pub(super) fn of(record: &'a Record) -> Self {
-        record.error.as_deref().and_then(parse).unwrap_or_default()
+        record.error.as_deref().and_then(|error| parse(error)).unwrap_or_default()
     }
 
     /// Its message as text.

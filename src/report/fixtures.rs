@@ -39,7 +39,7 @@ impl Record {
 
 /// A job that did not, with this error.
 pub(super) fn not_ok(status: Status, error: &str) -> Record {
-    Record { status, result: None, error: raw(error), ..ok("0") }
+    Record { status, result: None, error: raw(error).map(Box::new), ..ok("0") }
 }
 
 /// A job that never began.

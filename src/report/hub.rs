@@ -80,19 +80,22 @@ impl Hub {
         }
     }
 
-    /// Takes the record of a job that has ended. A file that it names is opened before this returns.
-    pub fn take(&mut self, mut record: Record) {
+    /// Takes the record of a job that has ended; its result is taken out where it is large. A file that it names is opened
+    /// before this returns.
+    #[inline(always)]
+    pub fn take(&mut self, record: &mut Record) {
         let is_large = record.result.as_ref().is_some_and(|result| result.len() >= LARGE_BYTES);
         if !is_large || self.format != Format::Json {
-            return self.record(&record);
+            return self.record(record);
         }
-        self.keep(&record);
+        self.keep(record);
         if let Some(result) = record.result.take() {
-            self.records.write_around(&record, result, self.streams.stdout());
+            self.records.write_around(record, result, self.streams.stdout());
         }
     }
 
     /// Notes it where more than standard output is kept.
+    #[inline]
     fn keep(&mut self, record: &Record) {
         if let Some(rows) = &mut self.rows {
             rows.push(record);
@@ -103,6 +106,7 @@ impl Hub {
     }
 
     /// The same as [`Hub::take`] with a record that somebody else needs as well.
+    #[inline]
     pub fn record(&mut self, record: &Record) {
         self.keep(record);
         match self.format {

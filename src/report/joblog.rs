@@ -3,6 +3,7 @@
 
 use super::answer::{Ended, Fault, Stream};
 use super::escape;
+use crate::json::Json;
 use crate::record::{Record, Status};
 use serde::Deserialize;
 
@@ -64,9 +65,10 @@ impl JobLog {
 
     fn exit_code(&self, record: &Record) -> i32 {
         // How a worker died is known of all of them; other codes are only what our own worker says of a command.
+        let error = record.error.as_deref().map(Json::get);
         let said = match record.status {
-            Status::Crashed | Status::Oom => record.error.as_deref(),
-            _ if self.is_command => record.result.as_deref().or(record.error.as_deref()),
+            Status::Crashed | Status::Oom => error,
+            _ if self.is_command => record.result.as_deref().or(error),
             _ => None,
         };
         let code = said.and_then(|said| serde_json::from_str::<Code>(said).ok()).unwrap_or_default();

@@ -4,8 +4,8 @@
 use super::sink::Sink;
 use crate::ids::WorkerId;
 use crate::job::UserId;
-use crate::json::{Json, push_bytes, push_hex, push_one_line};
-use crate::record::{Printed, Record};
+use crate::json::{Counting, Json, push_bytes, push_hex, push_one_line};
+use crate::record::{Printed, Rare, Record, Status};
 use crate::time::Wall;
 use std::time::Duration;
 
@@ -22,9 +22,13 @@ pub struct RecordWriter {
     second: u64,
     /// That second as in RFC 3339, up to the point before the milliseconds.
     text: [u8; TO_THE_SECOND],
-    /// Of the last record, and how that was written: many that come together share all of it.
+    /// Of the last record, and how that was written: many that come together share all of it, down to how long they took.
     begun: Begun,
-    begun_text: Vec<u8>,
+    duration: Duration,
+    attempt: Vec<u8>,
+    /// How much of that text is about the beginning.
+    begun_bytes: usize,
+    ids: Counting,
 }
 
 /// Where and when an attempt was begun.
@@ -38,70 +42,83 @@ struct Begun {
 
 /// Bytes of `2026-11-22T08:00:00.`
 const TO_THE_SECOND: usize = 20;
-/// What a record takes besides its values.
-const FRAME_BYTES: usize = 256;
 
 impl RecordWriter {
     /// Appends the record as one line, with its line feed.
+    #[inline(always)]
     pub fn write(&mut self, record: &Record, out: &mut Vec<u8>) {
-        let values = [&record.result, &record.error, &record.rare().tags];
-        out.reserve(
-            FRAME_BYTES + values.iter().map(|raw| raw.as_ref().map_or(0, |raw| raw.get().len())).sum::<usize>(),
-        );
-        push_head(record, out);
+        self.push_head(record, out);
         push_raw(b",\"result\":", record.result.as_ref(), out);
         self.push_tail(record, out);
     }
 
     /// The same for a record whose result was taken out of it because it is large: its memory is handed on.
     pub(super) fn write_around(&mut self, record: &Record, result: Json, sink: &mut Sink) {
-        push_head(record, sink.bytes());
+        self.push_head(record, sink.bytes());
         sink.bytes().extend_from_slice(b",\"result\":");
         sink.part(result.into_part());
         self.push_tail(record, sink.bytes());
     }
 
+    /// What comes before the result.
+    #[inline(always)]
+    fn push_head(&mut self, record: &Record, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"id\":");
+        match &record.id {
+            UserId::Number(number) => self.ids.push(out, *number),
+            UserId::Json(text) => push_one_line(out, text),
+        }
+        match record.status {
+            Status::Ok => out.extend_from_slice(b",\"status\":\"ok\""),
+            status => push_status(status, out),
+        }
+    }
+
     /// What follows the result.
+    #[inline(always)]
     fn push_tail(&mut self, record: &Record, out: &mut Vec<u8>) {
-        push_raw(b",\"error\":", record.error.as_ref(), out);
-        if record.rare().stdout.is_some() || record.rare().stderr.is_some() {
-            push_printed(record, out);
+        push_raw(b",\"error\":", record.error.as_deref(), out);
+        if let Some(rare) = record.rare.as_deref() {
+            push_printed(rare, out);
         }
-        let begun = Begun { worker: record.worker, pid: record.pid, attempts: record.attempts, start: record.start };
-        if begun != self.begun || self.begun_text.is_empty() {
-            self.begun = begun;
-            self.write_begun();
+        let &Record { worker, pid, attempts, start, duration, .. } = record;
+        let begun = Begun { worker, pid, attempts, start };
+        if begun != self.begun || duration != self.duration || self.attempt.is_empty() {
+            self.write_attempt(begun, duration);
         }
-        out.extend_from_slice(&self.begun_text);
-        out.extend_from_slice(b",\"seconds\":");
-        push_seconds(record.duration, out);
-        if let Some(line) = record.rare().line {
-            push_number(b",\"line\":", line, out);
-        }
-        push_raw(b",\"tags\":", record.rare().tags.as_ref(), out);
-        if let Some(content) = record.rare().content {
-            out.extend_from_slice(b",\"job\":\"");
-            push_hex(out, &content.0);
-            out.push(b'"');
+        out.extend_from_slice(&self.attempt);
+        if let Some(rare) = record.rare.as_deref() {
+            push_rest(rare, out);
         }
         out.extend_from_slice(b"}\n");
     }
 
-    fn write_begun(&mut self) {
-        let mut out = std::mem::take(&mut self.begun_text);
-        out.clear();
-        let Begun { worker, pid, attempts, start } = self.begun;
-        if let Some(worker) = worker {
-            push_number(b",\"worker\":", u64::from(worker.0), &mut out);
+    #[inline(never)]
+    fn write_attempt(&mut self, begun: Begun, duration: Duration) {
+        let mut out = std::mem::take(&mut self.attempt);
+        if begun == self.begun && !out.is_empty() {
+            out.truncate(self.begun_bytes);
+        } else {
+            out.clear();
+            self.write_begun(begun, &mut out);
+            (self.begun, self.begun_bytes) = (begun, out.len());
         }
-        if let Some(pid) = pid {
-            push_number(b",\"pid\":", u64::from(pid), &mut out);
+        out.extend_from_slice(b",\"seconds\":");
+        push_seconds(duration, &mut out);
+        (self.duration, self.attempt) = (duration, out);
+    }
+
+    fn write_begun(&mut self, begun: Begun, out: &mut Vec<u8>) {
+        if let Some(worker) = begun.worker {
+            push_number(b",\"worker\":", u64::from(worker.0), out);
         }
-        push_number(b",\"attempts\":", u64::from(attempts), &mut out);
-        if let Some(start) = start {
-            self.push_start(start, &mut out);
+        if let Some(pid) = begun.pid {
+            push_number(b",\"pid\":", u64::from(pid), out);
         }
-        self.begun_text = out;
+        push_number(b",\"attempts\":", u64::from(begun.attempts), out);
+        if let Some(start) = begun.start {
+            self.push_start(start, out);
+        }
     }
 
     fn push_start(&mut self, start: Wall, out: &mut Vec<u8>) {
@@ -123,23 +140,13 @@ impl RecordWriter {
     }
 }
 
-/// What comes before the result.
-fn push_head(record: &Record, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"{\"id\":");
-    push_id(&record.id, out);
+fn push_status(status: Status, out: &mut Vec<u8>) {
     out.extend_from_slice(b",\"status\":\"");
-    out.extend_from_slice(record.status.as_str().as_bytes());
+    out.extend_from_slice(status.as_str().as_bytes());
     out.push(b'"');
 }
 
-/// Appends the id as it is in a record.
-pub fn push_id(id: &UserId, out: &mut Vec<u8>) {
-    match id {
-        UserId::Number(number) => push_number(b"", *number, out),
-        UserId::Json(text) => push_one_line(out, text),
-    }
-}
-
+#[inline(always)]
 fn push_raw(name: &[u8], value: Option<&Json>, out: &mut Vec<u8>) {
     if let Some(value) = value {
         out.extend_from_slice(name);
@@ -147,8 +154,9 @@ fn push_raw(name: &[u8], value: Option<&Json>, out: &mut Vec<u8>) {
     }
 }
 
-fn push_printed(record: &Record, out: &mut Vec<u8>) {
-    let streams = [(&record.rare().stdout, "stdout"), (&record.rare().stderr, "stderr")];
+/// What the function printed.
+fn push_printed(rare: &Rare, out: &mut Vec<u8>) {
+    let streams = [(&rare.stdout, "stdout"), (&rare.stderr, "stderr")];
     for (printed, name) in streams {
         if let Some(printed) = printed {
             push_name(name, "", out);
@@ -164,6 +172,19 @@ fn push_printed(record: &Record, out: &mut Vec<u8>) {
             push_name(name, "_bytes", out);
             push_number(b"", printed.total, out);
         }
+    }
+}
+
+/// What stands at the end of the few records that have it.
+fn push_rest(rare: &Rare, out: &mut Vec<u8>) {
+    if let Some(line) = rare.line {
+        push_number(b",\"line\":", line, out);
+    }
+    push_raw(b",\"tags\":", rare.tags.as_ref(), out);
+    if let Some(content) = rare.content {
+        out.extend_from_slice(b",\"job\":\"");
+        push_hex(out, &content.0);
+        out.push(b'"');
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::edge::Piece;
-use crate::record::Status;
+
 use crate::report::fixtures::{never_begun, not_ok, ok, raw};
 
 fn line(record: &Record) -> String {

@@ -37,7 +37,7 @@ fn without_spills(record: &Record) -> Cow<'_, Record> {
         return Cow::Borrowed(record);
     }
     let mut record = record.clone();
-    for value in [&mut record.result, &mut record.error].into_iter().flatten() {
+    for value in record.result.as_mut().into_iter().chain(record.error.as_deref_mut()) {
         let mut json = value.get().to_owned();
         for name in [",\"stdout_spill\":\"", ",\"stderr_spill\":\""] {
             // A quote inside a string is escaped, so this is the member; its value is a path of ours, without escapes.

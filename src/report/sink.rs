@@ -4,17 +4,22 @@ use crate::edge::Piece;
 use crate::part::Part;
 use std::fs::File;
 
+/// Most memory that is asked for before it is known to be needed.
+const RESERVE_MAX: usize = 64 << 10;
+
 /// Bytes and files in the order in which they are to be written.
 #[derive(Debug)]
 pub(super) struct Sink {
     ready: Vec<Piece>,
     open: Vec<u8>,
+    /// How many bytes there were the last times.
+    before: usize,
     is_line_start: bool,
 }
 
 impl Default for Sink {
     fn default() -> Self {
-        Sink { ready: Vec::new(), open: Vec::new(), is_line_start: true }
+        Sink { ready: Vec::new(), open: Vec::new(), before: 0, is_line_start: true }
     }
 }
 
@@ -74,7 +79,11 @@ impl Sink {
         self.is_line_start = self.is_line_start();
         self.ready.drain(..).for_each(&mut take);
         if !self.open.is_empty() {
-            take(Piece::Bytes(std::mem::replace(&mut self.open, buffer)));
+            let bytes = std::mem::replace(&mut self.open, buffer);
+            // About as many will come again; a buffer that grows from nothing is copied over and over.
+            self.before = bytes.len().max(self.before - self.before / 8);
+            self.open.reserve(self.before.min(RESERVE_MAX));
+            take(Piece::Bytes(bytes));
         }
     }
 

@@ -25,6 +25,7 @@ pub const OUTPUT_BACKLOG_BYTES_MAX: usize = 128 << 10;
 
 impl Pool {
     /// Whether the next job of the list may be handed in. When not, ask again after the next turn.
+    #[inline(always)]
     pub fn wants_job(&self) -> bool {
         let parked = self.delayed + self.locked.len();
         let limits = &self.config.limits;
@@ -39,6 +40,7 @@ impl Pool {
                 || self.head_waits_for_others())
     }
 
+    #[inline(always)]
     pub(super) fn accept(&mut self, job: Job) {
         let attempts = job.past.as_deref().map_or(0, |past| past.attempts);
         if attempts > 0 {
@@ -58,6 +60,7 @@ impl Pool {
         self.finish_unknown(key, attempts);
     }
 
+    #[inline(always)]
     fn admit(&mut self, job: Job, attempts: u32) {
         self.stats.accepted += 1;
         let fault = if self.stop > Stop::Running {
@@ -70,19 +73,21 @@ impl Pool {
             None
         };
         let number = job.number;
-        let needs = job.options.as_ref().map(|options| options.needs.clone()).unwrap_or_default();
-        if !needs.is_empty() && !self.needs.used() {
+        let needs =
+            job.options.as_ref().filter(|options| !options.needs.is_empty()).map(|options| options.needs.clone());
+        if needs.is_some() && !self.needs.used() {
             self.needs.begin(self.jobs.iter().map(|(_, entry)| entry.job.id.clone()));
         }
         let key = self.enter(job, attempts);
-        match fault {
-            Some((status, why)) => self.finish_unrun(key, status, &why),
-            None if needs.is_empty() => self.make_ready(key),
-            None => self.block(key, number, &needs),
+        match (fault, needs) {
+            (Some((status, why)), _) => self.finish_unrun(key, status, &why),
+            (None, None) => self.make_ready(key),
+            (None, Some(needs)) => self.block(key, number, &needs),
         }
     }
 
     /// From here on the job is owed a record.
+    #[inline(always)]
     fn enter(&mut self, job: Job, attempts: u32) -> JobKey {
         if self.needs.used() {
             self.needs.accepted(&job.id);
@@ -145,6 +150,7 @@ impl Pool {
     }
 
     /// The job waits for a worker.
+    #[inline(always)]
     pub(super) fn make_ready(&mut self, key: JobKey) {
         let entry = self.jobs.get_mut(key);
         entry.state = JobState::Ready;
@@ -189,10 +195,11 @@ pub(super) fn priority(entry: &JobEntry) -> i64 {
 }
 
 /// What a job takes in memory, roughly: all of it that has the length the list gave it.
+#[inline(always)]
 fn weight(job: &Job) -> usize {
     let call = match &job.call {
         Call::Line(line) => line.len(),
-        Call::Function(call) => call.method().map_or(0, str::len) + call.params().len(),
+        Call::Function(call) => call.bytes(),
         Call::Command(command) => {
             let argument = match &command.argument {
                 Argument::Argv(words) => words.iter().map(|word| PIECE_BYTES + word.len()).sum(),

@@ -128,6 +128,7 @@ pub enum Action {
 
 impl Action {
     /// The process that an order is for.
+    #[inline(always)]
     pub(super) fn addressee(&self) -> Option<(WorkerId, Generation)> {
         match *self {
             Action::Send { worker, generation, .. }

@@ -73,6 +73,7 @@ impl Pool {
         self.queued_bytes -= entry.bytes;
         entry.state = JobState::Sent;
         entry.attempts += 1;
+        let has_locks = entry.granted;
         let worker = &mut self.workers[id.index()];
         if worker.outgoing.is_empty() {
             self.dirty.push(id);
@@ -89,16 +90,14 @@ impl Pool {
         }
         let stateless = worker.stateless;
         let sending = request::Sending { job: &entry.job, attempt: entry.attempts, worker: id, stateless };
-        let part = request::write(&mut worker.outgoing, wire_id, sending, &self.config.target);
-        if worker.takes_batches && part.is_none() {
-            let newline = worker.outgoing.pop();
-            debug_assert_eq!(newline, Some(b'\n'), "a request is a line");
+        let memory = (&mut self.opening, &mut worker.wire_ids);
+        let part = request::write(&mut worker.outgoing, wire_id, sending, &self.config.target, memory);
+        if !worker.takes_batches && part.is_none() {
+            worker.outgoing.push(b'\n');
         }
         if worker.flights.open() == 0 {
             worker.last_progress = self.now.time;
         }
-        let pushed = worker.flights.push(key);
-        debug_assert_eq!(pushed, wire_id);
         worker.jobs_sent += 1;
         let generation = worker.generation;
         if let Some(past) = entry.job.past.as_deref() {
@@ -115,9 +114,12 @@ impl Pool {
             self.send_part(id, part);
         }
         let worker = &mut self.workers[id.index()];
-        worker.flights.get_mut(wire_id).expect("just pushed").end_offset = worker.sent + worker.outgoing.len() as u64;
+        let pushed = worker.flights.push(key, worker.sent + worker.outgoing.len() as u64);
+        debug_assert_eq!(pushed, wire_id);
         self.open_requests += 1;
-        self.hand_locks_over(key, id, generation, wire_id);
+        if has_locks {
+            self.hand_locks_over(key, id, generation, wire_id);
+        }
         self.begin_flights(id);
         self.plan_shelf(id);
         self.offer(id);
@@ -128,26 +130,37 @@ impl Pool {
         self.give_out_bytes(id);
         let worker = &mut self.workers[id.index()];
         worker.sent += part.len() as u64;
-        let end = if worker.takes_batches { &request::AFTER_PARAMS[..1] } else { request::AFTER_PARAMS };
-        worker.outgoing.extend_from_slice(end);
+        worker.outgoing.push(request::AFTER_PARAMS);
+        if !worker.takes_batches {
+            worker.outgoing.push(b'\n');
+        }
         self.actions.push_back(Action::SendPart { worker: id, generation: worker.generation, part });
     }
 
     /// The worker has begun whatever it has room for.
+    #[inline(always)]
     pub(super) fn begin_flights(&mut self, id: WorkerId) {
+        let worker = &self.workers[id.index()];
+        if worker.flights.begun() < worker.concurrency || !worker.untold.is_empty() {
+            self.begin_more(id);
+        }
+    }
+
+    #[inline(always)]
+    fn begin_more(&mut self, id: WorkerId) {
         if !self.workers[id.index()].untold.is_empty() {
             self.show_untold(id);
         }
         let worker = &mut self.workers[id.index()];
-        while let Some(wire_id) = worker.flights.begin_next(worker.concurrency, self.now) {
-            let flight = worker.flights.get_mut(wire_id).expect("just begun");
+        while let Some((wire_id, job)) = worker.flights.begin_next(worker.concurrency, self.now) {
             // Where the run is being stopped, a request can be given up before its turn comes.
-            let Some(job) = flight.job else { continue };
+            let Some(job) = job else { continue };
             self.stats.running += 1;
             plan_look(&self.config, &mut self.deadlines, &mut self.look_at, self.now.time);
             let entry = self.jobs.get(job);
             let own = entry.job.options.as_ref().and_then(|options| options.timeout);
             if let Some(timeout) = own.or(self.config.timeout) {
+                let flight = worker.flights.get_mut(wire_id).expect("just begun");
                 let timer = Timer::Flight(id, worker.generation, wire_id);
                 self.deadlines.set(&mut flight.deadline, self.now.time.after(timeout), timer);
             }
@@ -155,6 +168,7 @@ impl Pool {
     }
 
     /// Keeps the worker's place among those with room up to date. To be called after whatever may change it.
+    #[inline]
     pub(super) fn offer(&mut self, id: WorkerId) {
         let worker = &self.workers[id.index()];
         let load = worker.flights.open();
@@ -299,7 +313,7 @@ impl Pool {
         }
         let is_first = worker.sent == 0;
         worker.sent += bytes.len() as u64;
-        worker.outgoing_before = bytes.len();
+        worker.outgoing_before = bytes.len().max(worker.outgoing_before - worker.outgoing_before / 8);
         self.actions.push_back(Action::Send { worker: id, generation: worker.generation, bytes });
         if is_first && worker.state == State::Up && !worker.announced {
             // From now on there is something it should read.

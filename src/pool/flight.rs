@@ -72,12 +72,13 @@ impl Flights {
         self.base + self.slots.len() as u64
     }
 
-    /// Adds the newest request.
-    pub(super) fn push(&mut self, job: JobKey) -> u64 {
+    /// Adds the newest request, behind which so many bytes have been sent.
+    #[inline(always)]
+    pub(super) fn push(&mut self, job: JobKey, end_offset: u64) -> u64 {
         let id = self.next_id();
         let flight = Flight {
             job: Some(job),
-            end_offset: 0,
+            end_offset,
             begun: None,
             deadline: None,
             looked_for: false,
@@ -90,6 +91,7 @@ impl Flights {
     }
 
     /// An open request.
+    #[inline(always)]
     pub(super) fn get_mut(&mut self, id: u64) -> Option<&mut Flight> {
         match id.checked_sub(self.base) {
             Some(at) => self.slots.get_mut(usize::try_from(at).ok()?)?.as_mut(),
@@ -98,8 +100,15 @@ impl Flights {
     }
 
     /// Takes an open request out: it was answered, or its worker is gone.
+    #[inline(always)]
     pub(super) fn take(&mut self, id: u64) -> Option<Flight> {
         let flight = match id.checked_sub(self.base) {
+            // The oldest one, as most are: what stands there is open.
+            Some(0) => {
+                let first = self.slots.pop_front()?;
+                self.base += 1;
+                first?
+            }
             Some(at) => self.slots.get_mut(usize::try_from(at).ok()?)?.take()?,
             None => self.aside.remove(&id)?,
         };
@@ -126,8 +135,9 @@ impl Flights {
         }
     }
 
-    /// The worker has room: marks the oldest request that was not begun as begun, and names it.
-    pub(super) fn begin_next(&mut self, concurrency: usize, now: Now) -> Option<u64> {
+    /// The worker has room: marks the oldest request that was not begun as begun, and names it and its job.
+    #[inline(always)]
+    pub(super) fn begin_next(&mut self, concurrency: usize, now: Now) -> Option<(u64, Option<JobKey>)> {
         if self.begun >= concurrency {
             return None;
         }
@@ -136,8 +146,9 @@ impl Flights {
             self.first_not_begun += 1;
             if let Some(flight) = self.get_mut(id).filter(|flight| flight.begun.is_none()) {
                 flight.begun = Some(now);
+                let job = flight.job;
                 self.begun += 1;
-                return Some(id);
+                return Some((id, job));
             }
         }
         None
@@ -210,9 +221,9 @@ mod tests {
     #[test]
     fn behind_a_request_that_stays_open_the_answered_ones_are_forgotten() {
         let (key, mut flights) = (key(), Flights::default());
-        let long = flights.push(key);
+        let long = flights.push(key, 0);
         for _ in 0..10_000 {
-            let ids: Vec<u64> = (0..5).map(|_| flights.push(key)).collect();
+            let ids: Vec<u64> = (0..5).map(|_| flights.push(key, 0)).collect();
             while flights.begin_next(3, Now::default()).is_some() {}
             for id in ids.into_iter().rev() {
                 assert!(flights.get_mut(id).is_some() && flights.take(id).is_some());
@@ -233,7 +244,7 @@ mod tests {
         let mut open = Vec::new();
         // Some stay open for long, others are answered soon, in no order.
         for round in 0..5_000_usize {
-            open.push(flights.push(key));
+            open.push(flights.push(key, 0));
             if round % 7 != 0 {
                 let id = open.remove(round * 31 % open.len());
                 assert!(flights.take(id).is_some(), "{id}");

@@ -104,6 +104,7 @@ impl Pool {
     }
 
     /// The worker answered: it and its program are fit.
+    #[inline(always)]
     pub(super) fn worked(&mut self, id: WorkerId) {
         let worker = &mut self.workers[id.index()];
         if !worker.did_work {

@@ -76,6 +76,7 @@ use crate::config::PoolConfig;
 use crate::exit::ExitCode;
 use crate::ids::WorkerId;
 use crate::job::UserId;
+use crate::protocol::encode::Opening;
 use crate::time::{Now, Time};
 use deadline::{Deadlines, Timer};
 use job_table::{JobKey, JobTable};
@@ -121,6 +122,8 @@ pub struct Pool {
     starting: usize,
     /// Requests that are open at all workers together.
     open_requests: usize,
+    /// How requests begin.
+    opening: Opening,
     /// Workers with bytes to be sent.
     dirty: Vec<WorkerId>,
     deadlines: Deadlines,
@@ -180,6 +183,7 @@ impl Pool {
             empty: slots.collect(),
             starting: 0,
             open_requests: 0,
+            opening: Opening::default(),
             dirty: Vec::new(),
             deadlines: Deadlines::default(),
             stop_reading_at: None,
@@ -269,19 +273,21 @@ impl Pool {
     }
 
     /// The next thing to be done. Until this gives `None` the turn is not over.
+    #[inline(always)]
     pub fn next_action(&mut self) -> Option<Action> {
         loop {
             if self.actions.is_empty() && !self.settled {
                 self.settle();
             }
-            let action = self.actions.pop_front()?;
-            if !self.is_stale(&action) {
-                return Some(action);
+            if !self.is_stale(self.actions.front()?) {
+                return self.actions.pop_front();
             }
+            self.actions.pop_front();
         }
     }
 
     /// Whether an order names a process whose end was told later in the same turn.
+    #[inline(always)]
     fn is_stale(&self, action: &Action) -> bool {
         action.addressee().is_some_and(|(id, generation)| {
             let worker = &self.workers[id.index()];
@@ -300,6 +306,7 @@ impl Pool {
     }
 
     /// Decides what could wait until all facts of the turn were known.
+    #[inline(never)]
     fn settle(&mut self) {
         self.settled = true;
         if self.finished {

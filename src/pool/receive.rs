@@ -61,8 +61,13 @@ impl Pool {
     }
 
     /// Takes in one line; whether it ended a job.
+    #[inline(always)]
     fn receive_line(&mut self, id: WorkerId, line: &[u8]) -> bool {
         match Line::parse(line) {
+            // As nearly all of them are.
+            Line::One(Message::Answer { id: Some(request), outcome }) => {
+                self.receive_answer(id, request, outcome, line)
+            }
             Line::One(message) => self.receive_message(id, message, line),
             Line::Batch(messages) => {
                 messages.into_iter().fold(false, |ended, message| self.receive_message(id, message, line) | ended)
@@ -103,6 +108,7 @@ impl Pool {
         }
     }
 
+    #[inline(always)]
     fn receive_answer(&mut self, id: WorkerId, request: &str, outcome: Outcome<'_>, line: &[u8]) -> bool {
         if let State::Initialising { message } = self.workers[id.index()].state {
             if self.is_answer_to_init(message, request) {
@@ -114,15 +120,8 @@ impl Pool {
             }
             return false;
         }
-        let flight = request.parse().ok().and_then(|wire_id| Some((wire_id, self.take_flight(id, wire_id)?)));
-        let Some((wire_id, flight)) = flight else {
-            if self.is_late_init_answer(id, request) {
-                return false;
-            }
-            let message = format!("answered request {}, which is not open", shorten(request));
-            self.protocol_broken(id, message, line);
-            return false;
-        };
+        let Some(wire_id) = wire_id(request) else { return self.receive_unasked(id, request, line) };
+        let Some(flight) = self.take_flight(id, wire_id) else { return self.receive_unasked(id, request, line) };
         self.worked(id);
         let ended = flight.job.is_some();
         self.end_flight(id, wire_id, flight, Ending::Answered(outcome));
@@ -130,7 +129,18 @@ impl Pool {
         ended
     }
 
+    /// An answer to a request that is not open.
+    #[cold]
+    fn receive_unasked(&mut self, id: WorkerId, request: &str, line: &[u8]) -> bool {
+        if !self.is_late_init_answer(id, request) {
+            let message = format!("answered request {}, which is not open", shorten(request));
+            self.protocol_broken(id, message, line);
+        }
+        false
+    }
+
     /// Takes a request off a worker's account.
+    #[inline(always)]
     pub(super) fn take_flight(&mut self, id: WorkerId, wire_id: u64) -> Option<Flight> {
         let worker = &mut self.workers[id.index()];
         let mut flight = worker.flights.take(wire_id)?;
@@ -190,7 +200,7 @@ impl Pool {
         let worker = &mut self.workers[id.index()];
         let is_open = match worker.state {
             State::Initialising { message } => self.is_answer_to_init(message, request),
-            _ => request.parse().is_ok_and(|wire_id| worker.flights.get_mut(wire_id).is_some()),
+            _ => wire_id(request).is_some_and(|wire_id| worker.flights.get_mut(wire_id).is_some()),
         };
         if !is_open {
             return self.receive_stray(id, line);
@@ -233,6 +243,21 @@ struct LogParams {
 impl Default for LogParams {
     fn default() -> Self {
         LogParams { level: "info".into(), message: String::new() }
+    }
+}
+
+/// As many digits make a number that fits.
+const DIGITS_MAX: usize = 19;
+
+/// The number of a request of ours, from the JSON text of an id.
+#[inline]
+fn wire_id(id: &str) -> Option<u64> {
+    match id.len() {
+        1..=DIGITS_MAX => id.bytes().try_fold(0, |number, byte| {
+            let digit = u64::from(byte.wrapping_sub(b'0'));
+            (digit < 10).then_some(number * 10 + digit)
+        }),
+        _ => id.parse().ok(),
     }
 }
 

@@ -3,8 +3,10 @@
 use crate::config::Target;
 use crate::ids::WorkerId;
 use crate::job::{Argument, Call, Command, Job};
+use crate::json::Counting;
 use crate::part::Part;
-use crate::protocol::{encode, mcp};
+use crate::protocol::encode::{self, Opening};
+use crate::protocol::mcp;
 
 /// The method of the built-in command worker.
 const EXEC: &str = "exec";
@@ -14,13 +16,14 @@ const EXEC: &str = "exec";
 /// # Errors
 ///
 /// Why not, and what to do about it.
+#[inline(always)]
 pub fn suits(job: &Job, target: &Target) -> Result<(), String> {
     match (&job.call, target) {
         (Call::Line(_), Target::Function { default: None }) => Err(NO_FUNCTION.into()),
         (Call::Line(line), Target::Function { .. }) if std::str::from_utf8(line).is_err() => {
             Err("the line is not UTF-8, so it cannot be a function's parameter".into())
         }
-        (Call::Function(call), Target::Function { default: None }) if call.method().is_none() => {
+        (Call::Function(call), Target::Function { default: None }) if !call.has_method() => {
             Err(NO_FUNCTION.into())
         }
         (Call::Function(_), Target::Template(_)) => Err(
@@ -43,7 +46,7 @@ pub fn suits(job: &Job, target: &Target) -> Result<(), String> {
                 .into(),
         ),
         (Call::Line(_), Target::Tool) => Err(NO_TOOL.into()),
-        (Call::Function(call), Target::Tool) if call.method().is_none() => Err(NO_TOOL.into()),
+        (Call::Function(call), Target::Tool) if !call.has_method() => Err(NO_TOOL.into()),
         (Call::Function(call), Target::Tool) if arguments(call.params()).is_none() => {
             Err("the arguments of a tool have names: \"params\" must be an object".into())
         }
@@ -75,24 +78,32 @@ pub(super) struct Sending<'a> {
     pub(super) stateless: bool,
 }
 
-/// Appends the request for a job that [`suits`] let pass, a whole line. Where its parameters are large they are given
-/// instead, to follow what was appended, and so is [`AFTER_PARAMS`].
-pub(super) fn write(out: &mut Vec<u8>, id: u64, sending: Sending<'_>, target: &Target) -> Option<Part> {
+/// Appends the request for a job that [`suits`] let pass, without a line end. Where its parameters are large they are
+/// given instead, to follow what was appended, and so is [`AFTER_PARAMS`].
+#[inline(always)]
+pub(super) fn write(
+    out: &mut Vec<u8>,
+    id: u64,
+    sending: Sending<'_>,
+    target: &Target,
+    (opening, ids): (&mut Opening, &mut Counting),
+) -> Option<Part> {
     let Sending { job, attempt, worker, stateless } = sending;
     match (&job.call, target) {
         (Call::Function(call), Target::Function { default }) => {
             let method = call.method().or(default.as_deref()).expect("checked when the job was accepted");
+            opening.write(out, ids, id, method);
             if let Some(part) = call.large_params() {
-                encode::open_request(out, id, method);
                 return Some(part.clone());
             }
-            encode::request(out, id, method, call.params());
+            out.extend_from_slice(call.params().as_bytes());
+            out.push(AFTER_PARAMS);
         }
         (Call::Line(line), Target::Function { default }) => {
-            encode::open_request(out, id, default.as_deref().expect("checked when the job was accepted"));
+            opening.write(out, ids, id, default.as_deref().expect("checked when the job was accepted"));
             out.push(b'[');
             encode::bytes(out, line);
-            out.extend_from_slice(b"]}\n");
+            out.extend_from_slice(b"]}");
         }
         (Call::Function(call), Target::Tool) => {
             let tool = call.method().expect("checked when the job was accepted");
@@ -100,19 +111,19 @@ pub(super) fn write(out: &mut Vec<u8>, id: u64, sending: Sending<'_>, target: &T
             mcp::call(out, id, tool, arguments, stateless);
         }
         (Call::Line(line), Target::Template(template)) => {
-            encode::open_request(out, id, EXEC);
+            opening.write(out, ids, id, EXEC);
             out.extend_from_slice(br#"{"command":"#);
             words(out, &template.fill(line, job.number.0, worker.0));
             close_exec(out, job, attempt);
         }
         (Call::Line(line), Target::Shell) => {
-            encode::open_request(out, id, EXEC);
+            opening.write(out, ids, id, EXEC);
             out.extend_from_slice(br#"{"command":"#);
             encode::bytes(out, line);
             close_exec(out, job, attempt);
         }
         (Call::Command(command), Target::Shell) => {
-            encode::open_request(out, id, EXEC);
+            opening.write(out, ids, id, EXEC);
             command_members(out, command);
             close_exec(out, job, attempt);
         }
@@ -125,8 +136,8 @@ pub(super) fn write(out: &mut Vec<u8>, id: u64, sending: Sending<'_>, target: &T
     None
 }
 
-/// What ends the line of a request, behind its parameters.
-pub(super) const AFTER_PARAMS: &[u8] = b"}\n";
+/// What ends a request, behind its parameters.
+pub(super) const AFTER_PARAMS: u8 = b'}';
 
 fn command_members(out: &mut Vec<u8>, command: &Command) {
     out.extend_from_slice(br#"{"command":"#);
@@ -174,5 +185,5 @@ fn close_exec(out: &mut Vec<u8>, job: &Job, attempt: u32) {
     encode::string(out, &job.id.as_text());
     out.extend_from_slice(br#","attempt":"#);
     encode::number(out, u64::from(attempt));
-    out.extend_from_slice(b"}}\n");
+    out.extend_from_slice(b"}}");
 }

@@ -76,6 +76,7 @@ impl Pool {
     }
 
     /// Whether a job that is to be sent has its `locks`; otherwise it stands in line for them.
+    #[inline(always)]
     pub(super) fn has_locks(&mut self, key: JobKey) -> bool {
         let entry = self.jobs.get_mut(key);
         let Some(options) = entry.job.options.as_ref().filter(|options| !options.locks.is_empty()) else { return true };
@@ -110,9 +111,12 @@ impl Pool {
     }
 
     /// A request has ended: whatever its job held is free.
+    #[inline(always)]
     pub(super) fn release_shared(&mut self, id: WorkerId, wire_id: u64, well: bool) {
-        self.shared.job_ended(id, self.workers[id.index()].generation, wire_id, well);
-        self.settle_shared();
+        if self.shared.is_engaged() {
+            self.shared.job_ended(id, self.workers[id.index()].generation, wire_id, well);
+            self.settle_shared();
+        }
     }
 
     /// A worker has ended: whatever it held is free.

@@ -4,6 +4,7 @@ use super::flight::Flights;
 use super::prefetch::Prefetch;
 use super::unread::Unread;
 use crate::ids::{Generation, WorkerId};
+use crate::json::Counting;
 use crate::protocol::LineDecoder;
 use crate::time::Time;
 
@@ -67,6 +68,8 @@ pub(super) struct Worker {
     pub(super) shown_pid: u32,
     pub(super) decoder: LineDecoder,
     pub(super) flights: Flights,
+    /// Writes the ids of its requests.
+    pub(super) wire_ids: Counting,
     /// How many jobs it runs at a time.
     pub(super) concurrency: usize,
     /// The message of `--init` that was open when it was told to end: its answer may still come.
@@ -101,7 +104,7 @@ pub(super) struct Worker {
     pub(super) stdin_closed: bool,
     /// Bytes to be sent at the end of this turn.
     pub(super) outgoing: Vec<u8>,
-    /// How many there were the last time: about as many there will be again.
+    /// How many there were the last times: about as many there will be again.
     pub(super) outgoing_before: usize,
     /// The wire id of the first request of the array that is being written, if one is.
     pub(super) batch_from: Option<u64>,
@@ -147,6 +150,7 @@ impl Worker {
             shown_pid: 0,
             decoder: LineDecoder::new(line_bytes_max),
             flights: Flights::default(),
+            wire_ids: Counting::default(),
             concurrency: 1,
             init_left_open: None,
             takes_in_turn: false,

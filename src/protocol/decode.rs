@@ -31,6 +31,7 @@ impl LineDecoder {
 
     /// Takes the next whole line off the front of `input`, without its `\n` (and a `\r` before it).
     /// `None` when `input` is used up; what is left of it has been kept.
+    #[inline(always)]
     pub fn next<'a, 'b: 'a>(&'a mut self, input: &mut &'b [u8]) -> Option<Result<&'a [u8], TooLong<'a>>> {
         if self.spent {
             self.spent = false;

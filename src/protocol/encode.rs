@@ -1,5 +1,6 @@
 //! Writing what is sent to a worker: whole lines, appended to a buffer.
 
+use crate::json::Counting;
 pub use crate::json::{push_bytes as bytes, push_one_line as one_line, push_string as string};
 
 /// Appends a request whose parameters are JSON text without a line end.
@@ -11,11 +12,53 @@ pub fn request(out: &mut Vec<u8>, id: u64, method: &str, params: &str) {
 
 /// Appends a request up to and including `"params":`; the caller adds the value and `}\n`.
 pub fn open_request(out: &mut Vec<u8>, id: u64, method: &str) {
-    out.extend_from_slice(br#"{"jsonrpc":"2.0","id":"#);
+    out.extend_from_slice(REQUEST);
     number(out, id);
+    request_method(out, method);
+}
+
+/// How a request begins, up to its id.
+const REQUEST: &[u8] = br#"{"jsonrpc":"2.0","id":"#;
+
+fn request_method(out: &mut Vec<u8>, method: &str) {
     out.extend_from_slice(br#","method":"#);
     string(out, method);
     out.extend_from_slice(br#","params":"#);
+}
+
+/// Opens requests, and remembers how the method of the last one was written: most of a run name the same.
+#[derive(Debug, Default)]
+pub struct Opening {
+    method: String,
+    text: Vec<u8>,
+}
+
+/// A longer name is not remembered.
+const METHOD_BYTES_MAX: usize = 256;
+
+impl Opening {
+    /// The same as [`open_request`]; `ids` writes those of this worker.
+    #[inline(always)]
+    pub fn write(&mut self, out: &mut Vec<u8>, ids: &mut Counting, id: u64, method: &str) {
+        out.extend_from_slice(REQUEST);
+        ids.push(out, id);
+        if method == self.method && !method.is_empty() {
+            out.extend_from_slice(&self.text);
+        } else {
+            self.write_other(out, method);
+        }
+    }
+
+    fn write_other(&mut self, out: &mut Vec<u8>, method: &str) {
+        let from = out.len();
+        request_method(out, method);
+        if method.len() <= METHOD_BYTES_MAX {
+            self.method.clear();
+            self.method.push_str(method);
+            self.text.clear();
+            self.text.extend_from_slice(&out[from..]);
+        }
+    }
 }
 
 /// Appends a notification about one request of ours: `$/cancelRequest`, `$/recall`, `$/release`.

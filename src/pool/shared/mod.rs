@@ -204,9 +204,12 @@ impl Shared {
     /// A job has ended; `well` says that it was not killed, lost or given up. A lock that it took itself and did not release
     /// is left behind all the same.
     pub(super) fn job_ended(&mut self, worker: WorkerId, generation: Generation, job: u64, well: bool) {
-        if !self.engaged.is_empty() {
-            self.party_ended(Party::Worker(worker, generation, Some(job)), well);
-        }
+        self.party_ended(Party::Worker(worker, generation, Some(job)), well);
+    }
+
+    /// Whether anybody holds anything or waits for it.
+    pub(super) fn is_engaged(&self) -> bool {
+        !self.engaged.is_empty()
     }
 
     /// A worker has ended: whatever its jobs and itself held is free.

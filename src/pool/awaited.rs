@@ -140,8 +140,10 @@ impl Pool {
     /// lock is held by none: a worker itself or a guest may give it up for any reason.
     fn dispatch_holders(&mut self, awaited: &[Waiting]) -> bool {
         self.dispatch_suspects();
-        while let (Some(key), Some(_)) = (self.queue.first_granted(), self.offers.first()) {
-            self.begin_out_of_turn(key);
+        while let Some(key) = self.queue.first_granted() {
+            if !self.begin_out_of_turn(key) {
+                break;
+            }
         }
         awaited.iter().filter(|(key, _)| self.jobs.get(*key).state == JobState::Locked).all(|&(key, _)| {
             let options = self.jobs.get(key).job.options.as_ref();
@@ -149,12 +151,13 @@ impl Pool {
         })
     }
 
-    /// Sends a ready job, if a worker has room for it.
-    fn begin_out_of_turn(&mut self, key: JobKey) {
+    /// Sends a ready job if a worker has room for it, or lets it stand in line for its locks. `false` where it stays as it is.
+    fn begin_out_of_turn(&mut self, key: JobKey) -> bool {
         let entry = self.jobs.get(key);
-        let Some((load, worker)) = self.offers.first() else { return };
-        if entry.suspect && load > 0 {
-            return;
+        let Some((load, worker)) = self.offers.first() else { return false };
+        let has_locks = entry.job.options.as_ref().is_some_and(|options| !options.locks.is_empty());
+        if entry.suspect && load > 0 || has_locks && !self.begins_at_once(worker, load) {
+            return false;
         }
         let (suspect, taken) = (entry.suspect, self.queue.take(priority(entry), key));
         assert!(taken, "a ready job is in the queue");
@@ -162,5 +165,6 @@ impl Pool {
             self.workers[worker.index()].alone |= suspect;
             self.send_job(worker, key);
         }
+        true
     }
 }

@@ -33,14 +33,25 @@ impl Pool {
         }
         self.dispatch_suspects();
         while self.queue.len_ordinary() > 0 {
-            let Some((_, worker)) = self.offers.first() else { break };
+            let Some((load, worker)) = self.offers.first() else { break };
             let Some(key) = self.queue.pop() else { break };
-            if self.has_locks(key) {
-                self.send_job(worker, key);
+            if !self.has_locks(key) {
+                continue;
             }
+            if self.jobs.get(key).granted && !self.begins_at_once(worker, load) {
+                self.queue.push_granted_front(key);
+                break;
+            }
+            self.send_job(worker, key);
         }
         self.fill_slots();
         self.recall_for_idle_workers();
+    }
+
+    /// Whether a job that is sent there now is begun, and not sent ahead. What holds locks has to be: the job in front of it
+    /// may ask for one of them, and would wait for what stands behind it.
+    pub(super) fn begins_at_once(&self, worker: WorkerId, load: usize) -> bool {
+        load < self.workers[worker.index()].concurrency
     }
 
     /// Suspects run alone: each needs a worker with nothing else, and while one waits, the least loaded worker gets

@@ -315,9 +315,10 @@ impl Pool {
         loop {
             self.settle_needs();
             self.dispatch();
+            let gave_way = self.give_way();
             self.drain_idle_workers();
-            // Ending jobs (blocked ones that can never run) may free others.
-            if self.just_ended.is_empty() {
+            // Ending jobs (blocked ones that can never run) may free others, and so may those that give way.
+            if self.just_ended.is_empty() && !gave_way {
                 break;
             }
         }

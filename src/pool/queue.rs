@@ -44,6 +44,12 @@ impl Queue {
         self.len += 1;
     }
 
+    /// Puts a job back that holds its locks: no worker could begin it at once.
+    pub(super) fn push_granted_front(&mut self, key: JobKey) {
+        self.granted.push_front(key);
+        self.len += 1;
+    }
+
     /// Adds a suspect.
     pub(super) fn push_suspect(&mut self, key: JobKey) {
         self.suspects.push_back(key);
@@ -94,6 +100,11 @@ impl Queue {
     /// The first job that holds its locks.
     pub(super) fn first_granted(&self) -> Option<JobKey> {
         self.granted.front().copied()
+    }
+
+    /// The jobs that may hold their locks although they are not begun.
+    pub(super) fn unbegun_holders(&self) -> impl Iterator<Item = JobKey> {
+        self.granted.iter().chain(&self.suspects).copied()
     }
 
     /// Takes one certain job out of turn; whether it was there.

@@ -1,5 +1,6 @@
 //! What workers ask of us: shared state. Who asks is told to [`super::shared`], and its answers go to the workers.
 
+use super::accept::priority;
 use super::deadline::Timer;
 use super::job_table::{JobKey, JobState};
 use super::shared::{Asked, Effect, LIMIT_REACHED, Party};
@@ -88,6 +89,31 @@ impl Pool {
         entry.state = JobState::Locked;
         self.locked.insert(number, key);
         false
+    }
+
+    /// Jobs that have their locks, but no worker that could begin them, give them back if one that runs waits for one of
+    /// them: it may be just that one whose end they wait for. Whether any did.
+    pub(super) fn give_way(&mut self) -> bool {
+        if !self.shared.is_waited_for() {
+            return false;
+        }
+        let holders: Vec<JobKey> = self.queue.unbegun_holders().filter(|&key| self.jobs.get(key).granted).collect();
+        let mut any = false;
+        for key in holders {
+            let entry = self.jobs.get_mut(key);
+            let (number, priority) = (entry.job.number.0, priority(entry));
+            let Some(options) = &entry.job.options else { continue };
+            if self.shared.is_asked_for(&options.locks) {
+                self.shared.give_back(number, &options.locks);
+                (entry.granted, entry.state) = (false, JobState::Locked);
+                let taken = self.queue.take(priority, key);
+                assert!(taken, "a job that was granted its locks is in the queue");
+                self.locked.insert(number, key);
+                any = true;
+            }
+        }
+        self.settle_shared();
+        any
     }
 
     /// The job that has its locks was sent: it holds them as the request it has become.

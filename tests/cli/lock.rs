@@ -43,6 +43,19 @@ fn a_lock_outlives_its_asker_for_as_long_as_the_command_runs() {
 }
 
 #[test]
+fn who_runs_does_not_wait_for_the_lock_of_a_job_that_is_not_begun() {
+    // Short jobs are sent to a worker ahead of their time, those that have their lock by the list among them.
+    let asks = format!("{{\"command\":\"{LOCK} a -- true\"}}\n");
+    let has = "{\"command\":[\"true\"],\"locks\":[\"a\"]}\n";
+    let short = "{\"command\":[\"true\"]}\n";
+    for workers in ["1", "2"] {
+        let list = short.repeat(10) + &(asks.clone() + has).repeat(8);
+        let done = Run::json(["-w", workers]).stdin(list).run().expect_code(0);
+        assert_eq!(done.statuses(), counts([("ok", 26)]));
+    }
+}
+
+#[test]
 fn exit_codes() {
     let cases = [
         ("a -- sh -c 'exit 7'", 7),

@@ -3,6 +3,7 @@
 mod asking;
 mod crash;
 mod jobs;
+mod locks;
 mod protocol;
 mod script;
 mod shelf;

@@ -99,15 +99,7 @@ impl Shared {
         let mut at = 0;
         while let Some(claim) = self.locks.get(name).and_then(|lock| lock.waiters.get(at)) {
             match claim {
-                Claim::Request(_) => {
-                    let lock = self.locks.get_mut(name).expect("it is there");
-                    let Some(Claim::Request(waiter)) = lock.waiters.remove(at) else { unreachable!("just seen") };
-                    (lock.holder, lock.by_job) = (Some(waiter.party), false);
-                    let orphaned = std::mem::take(&mut lock.orphaned);
-                    self.answer_waiter(&waiter, Kind::Lock, name, acquired(orphaned));
-                    self.engage(waiter.party, Kind::Lock, name);
-                    return;
-                }
+                Claim::Request(_) => return self.grant_request(name, at),
                 // It may need others too; while it does not have them, those behind it need not wait.
                 Claim::Job { number, names } => {
                     let (number, names) = (*number, Arc::clone(names));
@@ -120,6 +112,16 @@ impl Shared {
             }
         }
         self.forget_lock_unless_used(name);
+    }
+
+    /// Gives a free lock to the request at this place in the line.
+    fn grant_request(&mut self, name: &str, at: usize) {
+        let lock = self.locks.get_mut(name).expect("it is there");
+        let Some(Claim::Request(waiter)) = lock.waiters.remove(at) else { unreachable!("just seen") };
+        (lock.holder, lock.by_job) = (Some(waiter.party), false);
+        let orphaned = std::mem::take(&mut lock.orphaned);
+        self.answer_waiter(&waiter, Kind::Lock, name, acquired(orphaned));
+        self.engage(waiter.party, Kind::Lock, name);
     }
 
     /// A lock of which nothing is to be remembered is as good as one that was never named: lists may name one for each job.
@@ -153,19 +155,50 @@ impl Shared {
         let party = Party::Waiting(number);
         for name in names {
             let lock = self.locks.get_mut(name).expect("made when it was claimed");
-            (lock.holder, lock.by_job, lock.orphaned) = (Some(party), true, false);
+            (lock.holder, lock.by_job) = (Some(party), true);
             lock.waiters.retain(|claim| !matches!(claim, Claim::Job { number: other, .. } if *other == number));
             self.engage(party, Kind::Lock, name);
         }
         true
     }
 
-    /// A job that has its locks was handed to a worker: it holds them under another name now.
+    /// Whether somebody who runs waits for one of these locks.
+    pub(in crate::pool) fn is_asked_for(&self, names: &[Box<str>]) -> bool {
+        let mut locks = names.iter().filter_map(|name| self.locks.get(name));
+        locks.any(|lock| lock.waiters.iter().any(|claim| matches!(claim, Claim::Request(_))))
+    }
+
+    /// A job that has its locks, and was not begun, lets those have them who ask for them while they run. It stands first in
+    /// line for each of them again.
+    pub(in crate::pool) fn give_back(&mut self, number: u64, names: &[Box<str>]) {
+        let all: Arc<[Box<str>]> = names.into();
+        for name in names {
+            self.engaged.remove(&(Party::Waiting(number), Kind::Lock, name.clone()));
+            let lock = self.locks.get_mut(name).expect("it is held");
+            lock.holder = None;
+            lock.waiters.push_front(Claim::Job { number, names: Arc::clone(&all) });
+        }
+        // First of all those who ask: else the job would take all of them again.
+        for name in names {
+            let lock = &self.locks[name];
+            let asks = lock.waiters.iter().position(|claim| matches!(claim, Claim::Request(_)));
+            if let (None, Some(at)) = (lock.holder, asks) {
+                self.grant_request(name, at);
+            }
+        }
+        for name in names {
+            if self.locks[name].holder.is_none() {
+                self.lock_free(name, false);
+            }
+        }
+    }
+
+    /// A job that has its locks was handed to a worker: it holds them under another name now. A list may name one twice.
     pub(in crate::pool) fn hand_over(&mut self, number: u64, names: &[Box<str>], party: Party) {
         for name in names {
             if let Some(lock) = self.locks.get_mut(name).filter(|lock| lock.holder == Some(Party::Waiting(number))) {
-                lock.holder = Some(party);
-                self.disengage(Party::Waiting(number), Kind::Lock, name);
+                (lock.holder, lock.orphaned) = (Some(party), false);
+                self.engaged.remove(&(Party::Waiting(number), Kind::Lock, name.clone()));
                 self.engage(party, Kind::Lock, name);
             }
         }

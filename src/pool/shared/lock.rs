@@ -38,7 +38,7 @@ impl Shared {
             self.answer(asked.party, asked.id, acquired(orphaned));
         } else if params.is_impatient() {
             self.answer(asked.party, asked.id, timed_out_acquiring());
-        } else if params.timeout().is_none() && self.would_deadlock(asked.party, name) {
+        } else if params.is_endless() && self.would_deadlock(asked.party, name, params.timeout().is_some()) {
             return Err(deadlock(name));
         } else {
             let waiter = self.wait(asked, Kind::Lock, params)?;
@@ -48,35 +48,38 @@ impl Shared {
     }
 
     /// Follows the chain from a lock to its holder, to the locks that one and those who run in it wait for, and so on,
-    /// to see whether it comes back to the asker.
-    fn would_deadlock(&self, asker: Party, name: &str) -> bool {
+    /// to see whether it comes back to the asker. One that says "for ever" by a number is a thread or task of a job whose
+    /// others have locks and go on: it is stopped only by what its job has as a whole, by the list.
+    fn would_deadlock(&self, asker: Party, name: &str, goes_on: bool) -> bool {
         let mut seen = BTreeSet::from([name]);
         let mut open = vec![name];
         while let Some(name) = open.pop() {
-            let Some(holder) = self.locks.get(name).and_then(|lock| lock.holder) else { continue };
+            let Some(lock) = self.locks.get(name) else { continue };
+            let Some(holder) = lock.holder else { continue };
             if self.is_within(asker, holder) {
-                return true;
+                if lock.by_job || !goes_on {
+                    return true;
+                }
+                continue;
             }
             let guests = self.within.keys().map(|&guest| Party::Guest(guest));
             let inside = guests.filter(|&guest| guest != holder && self.is_within(guest, holder));
-            let next = std::iter::once(holder).chain(inside).filter_map(|party| self.waits_for(party));
+            let next = std::iter::once(holder).chain(inside).flat_map(|party| self.waits_for(party, lock.by_job));
             open.extend(next.filter(|name| seen.insert(name)));
         }
         false
     }
 
-    /// The lock that a party waits for without a limit in time.
-    fn waits_for(&self, party: Party) -> Option<&str> {
+    /// The locks that a party waits for without a limit in time; `all`: its threads too that are in no circle by themselves.
+    fn waits_for(&self, party: Party, all: bool) -> impl Iterator<Item = &str> {
         let range = self.engaged.range((party, Kind::Lock, Box::default())..);
         let names = range
-            .take_while(|((other, kind, _), _)| *other == party && *kind == Kind::Lock)
+            .take_while(move |((other, kind, _), _)| *other == party && *kind == Kind::Lock)
             .map(|((.., name), _)| name);
-        names.map(AsRef::as_ref).find(|name| {
-            self.locks.get(*name).is_some_and(|lock| {
-                lock.waiters
-                    .iter()
-                    .any(|claim| matches!(claim, Claim::Request(w) if w.party == party && !w.has_timeout))
-            })
+        let is_one = move |waiter: &Waiter| waiter.party == party && waiter.is_endless && (all || !waiter.has_timeout);
+        names.map(AsRef::as_ref).filter(move |name| {
+            let claims = self.locks.get(*name).into_iter().flat_map(|lock| &lock.waiters);
+            claims.into_iter().any(|claim| matches!(claim, Claim::Request(waiter) if is_one(waiter)))
         })
     }
 

@@ -103,6 +103,8 @@ struct Waiter {
     party: Party,
     id: Box<str>,
     has_timeout: bool,
+    /// It waits for ever, however that was said.
+    is_endless: bool,
 }
 
 /// What a ticket waits for.
@@ -315,7 +317,13 @@ impl Shared {
         if let Some(span) = params.timeout() {
             self.effects.push_back(Effect::Wait(ticket, span));
         }
-        Ok(Waiter { ticket, party: asked.party, id: asked.id.into(), has_timeout: params.timeout().is_some() })
+        Ok(Waiter {
+            ticket,
+            party: asked.party,
+            id: asked.id.into(),
+            has_timeout: params.timeout().is_some(),
+            is_endless: params.is_endless(),
+        })
     }
 
     /// Whether the asker may wait for one thing more.

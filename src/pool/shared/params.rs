@@ -36,6 +36,9 @@ fn even_null<'de: 'a, 'a, D: serde::Deserializer<'de>>(deserializer: D) -> Resul
     <&RawValue>::deserialize(deserializer).map(Some)
 }
 
+/// So many seconds are for ever. The library of Python says it for a thread that is in no circle, though its job seems to be.
+const ENDLESS: f64 = 1e9;
+
 pub(super) type Refusal = (i64, String);
 
 impl<'a> Params<'a> {
@@ -51,6 +54,11 @@ impl<'a> Params<'a> {
     /// How long the asker is willing to wait; for ever when missing.
     pub(super) fn timeout(&self) -> Option<Duration> {
         self.timeout.map(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX))
+    }
+
+    /// Whether the asker would wait for ever, however that was said.
+    pub(super) fn is_endless(&self) -> bool {
+        self.timeout.is_none_or(|seconds| seconds >= ENDLESS)
     }
 
     /// Whether the asker is not willing to wait at all.

@@ -118,6 +118,46 @@ fn jobs_take_all_their_locks_or_none() {
 }
 
 #[test]
+fn who_has_a_lock_by_the_list_never_gets_it_again() {
+    let mut t = Table::new();
+    assert!(t.shared.claim(1, &["l".into()]));
+    t.shared.hand_over(1, &["l".into()], party('A'));
+    let asks = |t: &mut Table, timeout| t.ask('A', "1", "lock.acquire", json!({"name": "l", "timeout": timeout}));
+    // A thread of a job whose other threads stand in line elsewhere says "for ever" by a number.
+    assert_eq!(asks(&mut t, None), ["A1!-32010"]);
+    assert_eq!(asks(&mut t, Some(1e9)), ["A1!-32010"]);
+    assert_eq!(asks(&mut t, Some(2.0)), ["wait 0 2"]);
+}
+
+#[test]
+fn what_a_job_has_by_the_list_stops_its_threads_as_a_whole() {
+    let mut t = Table::new();
+    let asks = |t: &mut Table, who, name: &str, timeout: Option<f64>| {
+        t.ask(who, "1", "lock.acquire", json!({"name": name, "timeout": timeout}))
+    };
+    for by_list in [true, false] {
+        if by_list {
+            assert!(t.shared.claim(1, &["l".into()]));
+            t.shared.hand_over(1, &["l".into()], party('A'));
+        } else {
+            asks(&mut t, 'A', "l", None);
+        }
+        asks(&mut t, 'B', "m", None);
+        // Another thread of A wants what B has. If one has "l" that goes on, B gets it some day; of the list it does not.
+        asks(&mut t, 'A', "m", Some(1e9));
+        assert_eq!(asks(&mut t, 'B', "l", None), if by_list { vec!["B1!-32010"] } else { Vec::new() });
+        t.dies('A');
+        t.dies('B');
+    }
+    // It comes in the other order as well.
+    assert!(t.shared.claim(1, &["l".into()]));
+    t.shared.hand_over(1, &["l".into()], party('A'));
+    asks(&mut t, 'B', "m", None);
+    assert!(asks(&mut t, 'B', "l", None).is_empty());
+    assert_eq!(asks(&mut t, 'A', "m", Some(1e9)), ["A1!-32010"]);
+}
+
+#[test]
 fn the_next_holder_learns_of_a_lock_that_was_not_released() {
     let mut t = Table::new();
     let l = || json!({"name": "l"});

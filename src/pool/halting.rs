@@ -200,12 +200,12 @@ impl Pool {
     }
 }
 
-/// What happened and the last that was said about it, in a line. The last line of a traceback says the first one again.
+/// What happened and the last that was said about it, in a line. The last line of a traceback says again what the first one says.
 fn in_short(why: &str) -> String {
     let mut lines = why.lines();
     let first = lines.next().unwrap_or_default();
     let text = match lines.next_back().map(str::trim) {
-        Some(last) if !first.starts_with(last) => format!("{first}: {last}"),
+        Some(last) if !first.contains(last) => format!("{first}: {last}"),
         _ => first.to_owned(),
     };
     text.chars().take(CAUSE_CHARS_MAX).collect()
@@ -218,6 +218,7 @@ mod tests {
         for (why, short) in [
             ("SystemExit: 0\nTraceback:\n  File \"t.py\"\nSystemExit: 0", "SystemExit: 0"),
             ("SyntaxError: bad (t.py, line 1)\n  File \"t.py\"\nSyntaxError: bad", "SyntaxError: bad (t.py, line 1)"),
+            ("refused: ValueError: no\nTraceback:\n  File \"t.py\"\nValueError: no", "refused: ValueError: no"),
             ("worker 1 ended\nlast words\n  no database", "worker 1 ended: no database"),
             ("no file t.py", "no file t.py"),
             ("", ""),

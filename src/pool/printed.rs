@@ -9,6 +9,7 @@ use crate::record::Printed;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use std::borrow::Cow;
 
 /// Most bytes of a line on a worker's standard error that wait for its end.
@@ -39,7 +40,8 @@ impl Pool {
         };
         let on_stderr = output.stream == "stderr";
         let limit = self.config.max_output;
-        let flight = output.id.and_then(|wire_id| self.workers[id.index()].flights.get_mut(wire_id));
+        let wire_id = output.id.and_then(|raw| raw.get().parse().ok());
+        let flight = wire_id.and_then(|wire_id| self.workers[id.index()].flights.get_mut(wire_id));
         match flight {
             Some(flight) => {
                 let said = flight.said.get_or_insert_default();
@@ -118,7 +120,9 @@ impl Pool {
 /// Parameters of `output`.
 #[derive(Deserialize)]
 struct OutputParams<'a> {
-    id: Option<u64>,
+    /// Any JSON: what answers an `--init` request has the id that the user gave it.
+    #[serde(borrow)]
+    id: Option<&'a RawValue>,
     #[serde(borrow, default)]
     stream: Cow<'a, str>,
     #[serde(borrow)]

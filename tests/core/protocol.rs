@@ -184,6 +184,20 @@ fn a_line_on_standard_error_that_comes_in_pieces_is_shown_in_one() {
 }
 
 #[test]
+fn what_is_printed_under_any_other_id_is_the_workers_own() {
+    // A function that `--init` calls prints under the id that the user gave to that request.
+    for id in [r#""setup""#, "null", "7", "-1", "[1]"] {
+        let mut t = Script::running(|_| {}, &["a1"]);
+        t.worker(1).gets(&["a1"]);
+        let output = format!(r#"{{"method":"output","params":{{"id":{id},"stream":"stdout","data":"hello"}}}}"#);
+        t.worker(1).says(&output).answers("a1");
+        t.was_told(&format!("StrayOutput {{ worker: WorkerId(1), line: {:?}", b"hello"));
+        assert!(t.record("a1", Status::Ok).rare().stdout.is_none());
+        t.ends(ExitCode::Success);
+    }
+}
+
+#[test]
 fn printed_output_is_cut_between_two_characters() {
     for (printed, kept) in [("ééé", &b"\xc3\xa9"[..]), ("a\u{1f600}", b"a"), ("é", b"\xc3\xa9")] {
         let mut t = Script::running(|config| config.max_output = 3, &["a1"]);

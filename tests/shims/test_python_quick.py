@@ -189,6 +189,28 @@ class Quick(PythonTest):
         self.assertEqual(answers[calls[-1]["id"]]["error"]["data"], {"begun": False})
         self.assertEqual(answers[calls[-2]["id"]]["result"], -1)
 
+    def test_what_python_cannot_read_fails_its_job_alone(self):
+        # The decoder of `json` has a limit in depth, and since 3.11 one for the digits of a whole number.
+        deep = "[" * 200_000 + "]" * 200_000
+        unreadable = [deep, '[{"a":%s,"id":5}]' % deep] + ["[%s]" % ("7" * 5000)] * (sys.version_info >= (3, 11))
+        code = "def inc(x, **more): return x + 1\nasync def later(x): return x + 2\n"
+        for concurrency in [1, 2]:
+            w = self.start(code, concurrency=concurrency)
+            call = '{"jsonrpc":"2.0","id":%d,"method":"inc","params":%s}'
+            for params in unreadable:
+                w.write((call % (1, params) + "\n").encode())
+                answer = w.receive()
+                self.assertEqual((answer["id"], answer["error"]["code"]), (1, -32602))
+                self.assertIn("Python cannot read the parameters", answer["error"]["message"])
+                # In an array the others are called, and of two members with a name the one of the message counts.
+                calls = [call % (2, "[1]"), call % (3, params), call % (4, '{"x":"],{\\"id"}')]
+                w.write(("[%s]\n" % ",".join(calls)).encode())
+                answers = {answer["id"]: answer for answer in (w.receive() for _ in range(3))}
+                self.assertEqual(answers[2]["result"], 2)
+                self.assertEqual(answers[3]["error"]["code"], -32602)
+                self.assertIn("TypeError", answers[4]["error"]["message"])
+            self.assertEqual(w.result("later", 1), 3)
+
     def test_what_is_no_file_is_not_opened(self):
         place = os.path.join(self.dir, "fifo")
         os.mkfifo(place)

@@ -68,7 +68,7 @@ class Concurrent(Worker):
         for request in requests:
             params = request.get("params")
             if "id" in request and not (params is None or type(params) is list or type(params) is dict):
-                self.channel.fail(request["id"], {"code": BAD_PARAMS, "message": "params is an array or an object"})
+                self.channel.fail(request["id"], bad_params(params))
                 continue
             function = self.find(request)
             if function is not None:

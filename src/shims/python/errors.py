@@ -77,6 +77,10 @@ def _call_failed(function, params, error):
     return _failure(error)
 
 
+def bad_params(params):
+    return {"code": BAD_PARAMS, "message": params if type(params) is Unreadable else "params is an array or an object"}
+
+
 def _cancelled(error=None):
     """The answer to a cancelled job: `error` is how it left the place where it was, None when it had not begun."""
     data = {"begun": error is not None}

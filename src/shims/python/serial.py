@@ -164,7 +164,7 @@ class Serial(Worker):
             return None
         function, params = self.find(request), request.get("params")
         if function is not None and type(params) not in (list, tuple, dict, type(None)):
-            self.channel.fail(request["id"], {"code": BAD_PARAMS, "message": "params is an array or an object"})
+            self.channel.fail(request["id"], bad_params(params))
             return None
         return None if function is None else (request["id"], function, params)
 

@@ -93,6 +93,57 @@ def value_of(text):
     return late("json").loads(text)
 
 
+class Unreadable(str):
+    """Why the parameters of a call could not be read; stands in their place."""
+
+    __iter__ = None  # no parameters are its letters
+
+
+def readable_parts(line):
+    """The messages of a line that is JSON and yet none for Python: values lie too deep in one of them, or a number is too
+    long. That one is told by its `id`, or nobody would answer it; the others are as they came."""
+    parts = []
+    for text, members in _outlines(line):
+        try:
+            parts.append(from_json(text))
+        except (ValueError, RecursionError) as error:
+            part = {name: from_json(members[name]) for name in ("id", "method") if name in members}
+            if "method" in part:
+                part["params"] = Unreadable("Python cannot read the parameters: %s" % error)
+            else:
+                part["error"] = {"code": PARSE_ERROR, "message": "Python cannot read the answer: %s" % error}
+            parts.append(part)
+    return parts
+
+
+def _outlines(line):
+    """The text of each message of a line, and that of its members, found without going into the depth."""
+    outer = int(line.lstrip()[:1] == b"[")
+    depth = begin = value = 0
+    name = text = None
+    found = []
+    for token in late("re").finditer(rb'"(?:[^"\\]|\\.)*"|[][{},:]', line):
+        sign = token.group()
+        if sign in (b"{", b"["):
+            depth += 1
+            if depth == outer + 1:
+                begin, name, members = token.start(), None, {}
+        elif sign == b":":
+            if depth == outer + 1:
+                name, value = text, token.end()
+        elif sign in (b",", b"}", b"]"):
+            if depth == outer + 1 and name is not None:
+                members[from_json(name)] = line[value : token.start()]
+                name = None
+            if sign != b",":
+                if depth == outer + 1 and sign == b"}":
+                    found.append((line[begin : token.end()], members))
+                depth -= 1
+        else:
+            text = sign
+    return found
+
+
 def result_json(result):
     """The JSON text of a function's result. Raises whatever the encoder raises."""
     kind = type(result)

@@ -44,8 +44,11 @@ class Worker:
         try:
             message = from_json(line)
         except (ValueError, RecursionError) as error:
-            self.channel.fail(None, {"code": PARSE_ERROR, "message": "the line is no JSON: %s" % error})
-            return
+            # A plain ValueError is no fault of the line: it is of a number that is too long for Python.
+            message = readable_parts(line) if type(error) in (ValueError, RecursionError) else None
+            if not message:
+                self.channel.fail(None, {"code": PARSE_ERROR, "message": "the line is no JSON: %s" % error})
+                return
         if type(message) is not list:
             message = [message]
         elif not message:

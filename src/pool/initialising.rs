@@ -96,6 +96,9 @@ impl Pool {
             return;
         }
         let mut why = failure.message.clone();
+        if why.trim().is_empty() {
+            why = format!("worker {} says that it cannot work, and not why", id.0);
+        }
         if !failure.traceback.is_empty() && failure.traceback.trim() != failure.message.trim() {
             why = format!("{why}\n{}", failure.traceback.trim_end());
         }

@@ -163,14 +163,22 @@ fn a_worker_whose_input_is_closed_is_sent_nothing_more() {
 
 #[test]
 fn a_worker_that_says_it_cannot_work_is_believed() {
-    let mut t = Script::new(|_| {});
-    t.reads(&["a1"]);
-    t.list_ends();
-    t.worker(1).starts().says(r#"{"method":"failed","params":{"message":"no module named foo"}}"#);
-    t.was_told("no module named foo");
-    t.record("a1", Status::Skipped);
-    t.worker(1).hangs_up().exits(1);
-    t.finishes(ExitCode::NoWorkers);
+    let nameless = "worker 1 says that it cannot work, and not why";
+    for (params, told) in [
+        (r#"{"message":"no module named foo"}"#, "no module named foo"),
+        (r#"{"message":" "}"#, nameless),
+        (r#"{"message":5}"#, nameless),
+        ("[]", nameless),
+    ] {
+        let mut t = Script::new(|_| {});
+        t.reads(&["a1"]);
+        t.list_ends();
+        t.worker(1).starts().says(&format!(r#"{{"method":"failed","params":{params}}}"#));
+        t.was_told(told);
+        t.record("a1", Status::Skipped);
+        t.worker(1).hangs_up().exits(1);
+        t.finishes(ExitCode::NoWorkers);
+    }
 }
 
 #[test]

@@ -1,10 +1,10 @@
 //! Moving bytes at once or not at all, without the flag that others share: one call says itself that it must not wait
 //! (`RWF_NOWAIT` for pipes and for reading files, `MSG_DONTWAIT` for sockets). Owns the question which descriptors can do
-//! that; terminals, files to be written and older kernels (pipes since Linux 6.4) cannot, and have a thread instead.
+//! that; terminals, most devices, files to be written and older kernels (pipes since Linux 6.4) cannot, and have a thread instead.
 
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, recv, send};
-use nix::sys::stat::{SFlag, fstat};
+use nix::sys::stat::{SFlag, fstat, makedev};
 use std::os::fd::{AsFd, AsRawFd};
 
 /// What a descriptor is, as far as it can be used without waiting.
@@ -14,6 +14,8 @@ pub(super) enum Kind {
     Pipe,
     /// A stream socket.
     Socket,
+    /// `/dev/null`, to be written: takes all, at once.
+    Null,
     /// A file to be read: what the system has in memory comes at once, and for the rest somebody has to wait.
     File,
 }
@@ -21,6 +23,12 @@ pub(super) enum Kind {
 impl Kind {
     /// `None` for what needs a thread.
     pub(super) fn of(fd: impl AsFd) -> Option<Self> {
+        let is_null = |fd| {
+            fstat(fd).is_ok_and(|facts| facts.st_mode & libc::S_IFMT == libc::S_IFCHR && facts.st_rdev == makedev(1, 3))
+        };
+        if is_null(fd.as_fd()) {
+            return Some(Kind::Null);
+        }
         Kind::of_source(fd).filter(|&kind| kind != Kind::File)
     }
 
@@ -38,7 +46,7 @@ impl Kind {
     pub(super) fn read(self, fd: impl AsFd, buffer: &mut [u8]) -> Result<usize, Errno> {
         match self {
             Kind::Socket => recv(fd.as_fd().as_raw_fd(), buffer, MsgFlags::MSG_DONTWAIT),
-            Kind::Pipe | Kind::File => {
+            Kind::Pipe | Kind::File | Kind::Null => {
                 let part = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
                 vectored(libc::SYS_preadv2, fd, &part)
             }
@@ -49,6 +57,7 @@ impl Kind {
     pub(super) fn write(self, fd: impl AsFd, bytes: &[u8]) -> Result<usize, Errno> {
         match self {
             Kind::Socket => send(fd.as_fd().as_raw_fd(), bytes, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL),
+            Kind::Null => nix::unistd::write(fd, bytes),
             Kind::Pipe | Kind::File => {
                 let part = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
                 vectored(libc::SYS_pwritev2, fd, &part)
@@ -110,8 +119,16 @@ mod tests {
     }
 
     #[test]
+    fn the_device_that_takes_all_needs_no_thread() {
+        let null = File::options().write(true).open("/dev/null").unwrap();
+        assert_eq!(Kind::of(&null), Some(Kind::Null));
+        assert_eq!(Kind::Null.write(&null, &[0; 1 << 20]), Ok(1 << 20));
+    }
+
+    #[test]
     fn devices_and_files_to_be_written_need_a_thread() {
         assert_eq!(Kind::of_source(File::open("/dev/null").unwrap()), None);
+        assert_eq!(Kind::of(File::open("/dev/zero").unwrap()), None);
         let file = File::open("/proc/self/exe").unwrap();
         assert_eq!((Kind::of(&file), Kind::of_source(&file)), (None, Some(Kind::File)));
     }

@@ -123,9 +123,8 @@ impl Output {
     /// Writes a few bytes on the spot if nothing waits before them and there is room; what is left has to be pushed.
     /// Not more than a pipe takes whole or not at all, so that no line of it is torn.
     fn write_now(&mut self, mut bytes: Vec<u8>) -> Option<Piece> {
-        if let Some((fd, kind)) =
-            self.direct.as_ref().filter(|_| bytes.len() <= PIPE_WHOLE_BYTES && self.backlog() == 0)
-        {
+        let fits = |kind| kind == Kind::Null || bytes.len() <= PIPE_WHOLE_BYTES;
+        if let Some((fd, kind)) = self.direct.as_ref().filter(|&&(_, kind)| fits(kind) && self.backlog() == 0) {
             match kind.write(fd, &bytes) {
                 Ok(written) if written == bytes.len() => {
                     self.shared.keep(bytes);

@@ -8,7 +8,7 @@ use super::poller::Ready;
 use super::signals;
 use crate::edge::{self, fault_text};
 use crate::exit::ExitCode;
-use crate::pool::Event;
+use crate::pool::{Event, OUTPUT_BACKLOG_BYTES_MAX};
 use crate::process;
 use crate::report::Ending;
 use crate::report::stderr::say;
@@ -68,12 +68,23 @@ impl Reactor {
         standard.or_else(|| self.hands.keeper.as_ref()?.error()).or_else(|| self.joblog.as_ref()?.error())
     }
 
-    pub(super) fn tell_output(&mut self, now: Now) {
+    /// Bytes that wait to be written, where most do.
+    fn output_backlog(&self) -> usize {
         let kept = self.hands.keeper.as_ref().map_or(0, Keeper::backlog);
         let logged = self.joblog.as_ref().map_or(0, JobLog::backlog);
-        let bytes = self.stdout.backlog().max(self.stderr.backlog()).max(kept).max(logged);
-        if bytes > 0 || self.told_backlog {
-            self.told_backlog = bytes > 0;
+        self.stdout.backlog().max(self.stderr.backlog()).max(kept).max(logged)
+    }
+
+    /// Whether the core was told of more than it goes on with, and that has left since: with the end of the turn, where
+    /// it could be written at once. Then no bell rings for it.
+    pub(super) fn output_has_left(&self) -> bool {
+        self.told_backlog > OUTPUT_BACKLOG_BYTES_MAX && self.output_backlog() <= OUTPUT_BACKLOG_BYTES_MAX
+    }
+
+    pub(super) fn tell_output(&mut self, now: Now) {
+        let bytes = self.output_backlog();
+        if bytes > 0 || self.told_backlog > 0 {
+            self.told_backlog = bytes;
             self.pool.handle(now, Event::OutputBacklog { bytes });
         }
         if self.told_lost {

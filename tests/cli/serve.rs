@@ -1,6 +1,6 @@
 //! Workers written in Rust with `worker::serve`: the example of that name, driven as any other worker.
 
-use crate::harness::{Run, counts};
+use crate::harness::{Run, TempDir, counts};
 use serde_json::Value;
 use std::path::PathBuf;
 
@@ -14,6 +14,20 @@ fn example() -> String {
 
 fn run(jobs: &str, args: &[&str]) -> crate::harness::Done {
     Run::json(["--worker", &example()]).args(args).stdin(jobs).run()
+}
+
+#[test]
+fn results_that_nobody_reads_do_not_stop_a_run_whose_journal_is_slow() {
+    // What waits for the journal leaves for /dev/null at once, and without a bell: the rest of the list has to be wanted then.
+    let dir = TempDir::new("serve-journal");
+    let list: String = (0..200_000).map(|x| format!("{{\"method\":\"add_one\",\"params\":[{x}]}}\n")).collect();
+    let list = std::fs::File::open(dir.file("list", list)).expect("it was written");
+    let args = ["-w", "2", "--output", "rows", "--sync", "always"];
+    let run = Run::json(["--worker", &example()]).args(args).cwd(dir.path()).with(|command| {
+        command.stdin(list).stdout(std::process::Stdio::null());
+    });
+    assert_eq!(run.run_bare(), Some(0));
+    assert_eq!(std::fs::read_to_string(dir.path().join("rows")).expect("a journal").lines().count(), 200_000);
 }
 
 #[test]

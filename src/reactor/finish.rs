@@ -8,7 +8,7 @@ use super::poller::Ready;
 use super::signals;
 use crate::edge::{self, fault_text};
 use crate::exit::ExitCode;
-use crate::pool::{Event, OUTPUT_BACKLOG_BYTES_MAX};
+use crate::pool::Event;
 use crate::process;
 use crate::report::Ending;
 use crate::report::stderr::say;
@@ -34,7 +34,6 @@ impl Reactor {
             if let Some(rows) = self.hands.hub.rows() {
                 self.stdout.set_group(rows.take(|rows| keeper.hand_over(rows)));
             }
-            self.stdout.open_to(keeper.settle());
         }
         if let (Some(output), Some(lines)) = (&mut self.joblog, self.hands.hub.joblog()) {
             lines.take(|lines| output.push(lines));
@@ -48,8 +47,8 @@ impl Reactor {
         if !self.hands.hub.is_one_terminal() {
             return self.stderr.await_written(SCREEN_SPAN);
         }
-        while let Some(keeper) = &mut self.hands.keeper {
-            self.stdout.open_to(keeper.settle());
+        while self.hands.keeper.is_some() {
+            self.let_out();
             let left = until.since(self.clock.now().time);
             if !self.stdout.is_holding() || left.is_zero() {
                 break;
@@ -68,23 +67,21 @@ impl Reactor {
         standard.or_else(|| self.hands.keeper.as_ref()?.error()).or_else(|| self.joblog.as_ref()?.error())
     }
 
-    /// Bytes that wait to be written, where most do.
-    fn output_backlog(&self) -> usize {
-        let kept = self.hands.keeper.as_ref().map_or(0, Keeper::backlog);
-        let logged = self.joblog.as_ref().map_or(0, JobLog::backlog);
-        self.stdout.backlog().max(self.stderr.backlog()).max(kept).max(logged)
-    }
-
-    /// Whether the core was told of more than it goes on with, and that has left since: with the end of the turn, where
-    /// it could be written at once. Then no bell rings for it.
-    pub(super) fn output_has_left(&self) -> bool {
-        self.told_backlog > OUTPUT_BACKLOG_BYTES_MAX && self.output_backlog() <= OUTPUT_BACKLOG_BYTES_MAX
+    /// Lets out what waited for the journal. Each time more of it is safe the bell rings, and the turn that follows begins
+    /// with this: what can be written at once is gone then before the core is told how much waits. No bell rings for that.
+    fn let_out(&mut self) {
+        if let Some(keeper) = &mut self.hands.keeper {
+            self.stdout.open_to(keeper.settle());
+        }
     }
 
     pub(super) fn tell_output(&mut self, now: Now) {
-        let bytes = self.output_backlog();
-        if bytes > 0 || self.told_backlog > 0 {
-            self.told_backlog = bytes;
+        self.let_out();
+        let kept = self.hands.keeper.as_ref().map_or(0, Keeper::backlog);
+        let logged = self.joblog.as_ref().map_or(0, JobLog::backlog);
+        let bytes = self.stdout.backlog().max(self.stderr.backlog()).max(kept).max(logged);
+        if bytes > 0 || self.told_backlog {
+            self.told_backlog = bytes > 0;
             self.pool.handle(now, Event::OutputBacklog { bytes });
         }
         if self.told_lost {

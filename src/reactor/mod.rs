@@ -69,8 +69,8 @@ struct Reactor {
     joblog: Option<JobLog>,
     stderr: Stderr,
     buffer: Box<[u8]>,
-    /// How many bytes of output the core was told to wait, and whether it was told that output cannot be written.
-    told_backlog: usize,
+    /// Whether the core was told that output waits, or cannot be written.
+    told_backlog: bool,
     told_lost: bool,
     /// When the progress line is due again.
     progress_due: Option<Time>,
@@ -118,7 +118,7 @@ pub fn run(config: Config) -> anyhow::Result<ExitCode> {
         stdout: Gate::new(stdout),
         joblog,
         buffer: vec![0; READ_BYTES].into_boxed_slice(),
-        told_backlog: 0,
+        told_backlog: false,
         told_lost: false,
         progress_due: None,
         stops: 0,
@@ -172,7 +172,7 @@ impl Reactor {
                 return Ok(self.finish(exit));
             }
             // Jobs may be wanted again now that some were begun or ended.
-            busy = self.hands.is_busy() || self.output_has_left() || self.pool.wants_job() && self.feed.has_more();
+            busy = self.hands.is_busy() || self.pool.wants_job() && self.feed.has_more();
         }
     }
 

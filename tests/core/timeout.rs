@@ -120,17 +120,22 @@ fn a_plain_worker_is_asked_to_end_because_it_cannot_cancel() {
     t.finishes(ExitCode::JobsFailed);
 }
 
-#[test]
-fn a_late_answer_to_a_job_that_was_given_up_is_swallowed() {
-    let mut t = Script::new(|config| config.concurrency = 2);
+/// One of two jobs of a worker takes too long, and has not stopped so long after it was told to.
+fn gives_up_one_of_two(t: &mut Script, patience: Duration) {
     t.reads_job("a1", |options| options.timeout = Some(seconds(1)));
     t.reads_job("a2", |_| {});
     t.list_ends();
     t.worker(1).starts().says(r#"{"method":"ready","params":{"concurrency":2}}"#).gets(&["a1", "a2"]);
     t.passes(seconds(1));
     t.worker(1).gets(&["cancel a1"]);
-    t.passes(seconds(5));
+    t.passes(patience);
     t.record("a1", Status::Timeout);
+}
+
+#[test]
+fn a_late_answer_to_a_job_that_was_given_up_is_swallowed() {
+    let mut t = Script::new(|config| config.concurrency = 2);
+    gives_up_one_of_two(&mut t, seconds(5));
     t.worker(1).answers("a1");
     t.nothing_more();
     t.was_not_told("ProtocolBroken");
@@ -142,14 +147,7 @@ fn a_late_answer_to_a_job_that_was_given_up_is_swallowed() {
 #[test]
 fn a_late_answer_that_holds_a_file_may_let_go_of_it() {
     let mut t = Script::new(|config| (config.target, config.concurrency) = (Target::Shell, 2));
-    t.reads_job("a1", |options| options.timeout = Some(seconds(1)));
-    t.reads_job("a2", |_| {});
-    t.list_ends();
-    t.worker(1).starts().says(r#"{"method":"ready","params":{"concurrency":2}}"#).gets(&["a1", "a2"]);
-    t.passes(seconds(1));
-    t.worker(1).gets(&["cancel a1"]);
-    t.passes(seconds(7));
-    t.record("a1", Status::Timeout);
+    gives_up_one_of_two(&mut t, seconds(7));
     let id = t.worker(1).wire_id("a1");
     t.worker(1).says(&format!(r#"{{"id":{id},"result":{{"exit_code":0,"stdout_spill":"/p"}}}}"#)).gets(&["release a1"]);
 }

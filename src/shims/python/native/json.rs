@@ -15,27 +15,27 @@ const DIGITS_MAX: usize = 18;
 const METHOD_MAX: usize = 64;
 
 /// The method of the last request: the next one mostly has the same.
-pub struct Spellings {
-    last: Option<Owned>,
+pub struct LastMethod {
+    made: Option<Owned>,
     spelling: [u8; METHOD_MAX],
     length: usize,
 }
 
-impl Spellings {
+impl LastMethod {
     pub const fn new() -> Self {
-        Self { last: None, spelling: [0; METHOD_MAX], length: 0 }
+        Self { made: None, spelling: [0; METHOD_MAX], length: 0 }
     }
 
     /// The string, which was made before, most likely.
     fn known(&mut self, text: &[u8]) -> Option<Owned> {
-        if let Some(last) = self.last.as_ref().filter(|_| self.spelling.get(..self.length) == Some(text)) {
-            return Some(last.clone());
+        if let Some(made) = self.made.as_ref().filter(|_| self.spelling.get(..self.length) == Some(text)) {
+            return Some(made.clone());
         }
         let made = string(text)?;
         if let Some(place) = self.spelling.get_mut(..text.len()) {
             place.copy_from_slice(text);
             self.length = text.len();
-            self.last = Some(made.clone());
+            self.made = Some(made.clone());
         }
         Some(made)
     }
@@ -47,8 +47,8 @@ impl Spellings {
 /// # Safety
 ///
 /// A NUL stands behind the line.
-pub unsafe fn calls(text: &[u8], spellings: &mut Spellings) -> Option<Owned> {
-    let mut reader = Reader { text, at: 0, depth: 0, spellings };
+pub unsafe fn calls(text: &[u8], method: &mut LastMethod) -> Option<Owned> {
+    let mut reader = Reader { text, at: 0, depth: 0, method };
     // SAFETY: a new list.
     let list = Owned::taken(unsafe { PyList_New(0) })?;
     if reader.takes(b'[') {
@@ -64,7 +64,7 @@ struct Reader<'a> {
     text: &'a [u8],
     at: usize,
     depth: usize,
-    spellings: &'a mut Spellings,
+    method: &'a mut LastMethod,
 }
 
 impl<'a> Reader<'a> {
@@ -147,7 +147,7 @@ impl<'a> Reader<'a> {
                 b"id" => (&mut id, self.number()?),
                 b"method" => {
                     let text = self.spelling()?;
-                    (&mut method, self.spellings.known(text)?)
+                    (&mut method, self.method.known(text)?)
                 }
                 b"params" => (&mut params, self.params()?),
                 _ => return None,

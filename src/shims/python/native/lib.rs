@@ -15,7 +15,7 @@ use core::ptr::{NonNull, null_mut};
 
 use api::*;
 use calls::Calls;
-use json::Spellings;
+use json::LastMethod;
 
 /// What lasts as long as the process. Whoever comes here holds the interpreter's lock.
 struct Kept<T>(UnsafeCell<T>);
@@ -41,7 +41,7 @@ impl<T> Kept<Option<T>> {
     }
 }
 
-static SPELLINGS: Kept<Option<Spellings>> = Kept::empty();
+static LAST_METHOD: Kept<Option<LastMethod>> = Kept::empty();
 static CALLS: Kept<Option<Calls>> = Kept::empty();
 
 static METHODS: Kept<[MethodDef; 5]> = Kept(UnsafeCell::new([
@@ -74,7 +74,7 @@ static MODULE: Kept<ModuleDef> = Kept(UnsafeCell::new(ModuleDef {
 /// Called by Python, with its lock held.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn PyInit_supervisor_calls() -> Borrowed {
-    SPELLINGS.put(Spellings::new());
+    LAST_METHOD.put(LastMethod::new());
     // SAFETY: lives for ever, and is Python's from now on.
     unsafe { PyModule_Create2(MODULE.0.get(), STABLE_INTERFACE) }
 }
@@ -136,10 +136,10 @@ unsafe extern "C" fn parse(_: Borrowed, line: Borrowed) -> Borrowed {
     // SAFETY: an object that is alive, and places for what is told of it.
     let status = unsafe { PyBytes_AsStringAndSize(line, &mut text, &mut length) };
     let (Ok(length), 0) = (usize::try_from(length), status) else { return null_mut() };
-    let Some(mut spellings) = SPELLINGS.take() else { return returned_none() };
+    let Some(mut method) = LAST_METHOD.take() else { return returned_none() };
     // SAFETY: the bytes of an object that its caller holds; Python puts a NUL behind them.
-    let value = unsafe { json::calls(core::slice::from_raw_parts(text.cast(), length), &mut spellings) };
-    SPELLINGS.put(spellings);
+    let value = unsafe { json::calls(core::slice::from_raw_parts(text.cast(), length), &mut method) };
+    LAST_METHOD.put(method);
     value.map_or_else(
         || {
             // SAFETY: whatever is wrong is found again by who reads the line next.

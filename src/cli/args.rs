@@ -208,24 +208,27 @@ pub(super) enum NoJobsArg {
 }
 
 /// The definition of the command line. Every option of `spawn` gets its environment variable here, by its own name; but
-/// those that are to be left `aside`.
-pub(super) fn command(aside: &[&str]) -> clap::Command {
+/// those that are to be left `aside`, and none where nothing is `inherited`: to look for each takes longer than all the rest.
+pub(super) fn command(aside: &[&str], inherited: bool) -> clap::Command {
     Cli::command().mut_subcommand("spawn", |spawn| {
-        spawn.mut_args(|arg| match (arg.get_long(), arg.get_id() == "help" || aside.contains(&arg.get_id().as_str())) {
-            (Some(_), false) => {
-                let arg = if matches!(arg.get_action(), ArgAction::SetTrue) {
-                    arg.value_parser(BoolishValueParser::new())
-                } else {
-                    arg
-                };
-                let name = variable(arg.get_long().unwrap_or_default());
-                // A number below zero is a bad value of this option, and not an option of its own.
-                let takes_values = arg.get_action().takes_values();
-                arg.allow_negative_numbers(takes_values).env(name).hide_env(true)
+        spawn.mut_args(|arg| {
+            if arg.get_long().is_none() || arg.get_id() == "help" || aside.contains(&arg.get_id().as_str()) {
+                return arg;
             }
-            _ => arg,
+            // A number below zero is a bad value of this option, and not an option of its own.
+            let takes_values = arg.get_action().takes_values();
+            let arg = arg.allow_negative_numbers(takes_values);
+            if inherited { with_variable(arg) } else { arg }
         })
     })
+}
+
+/// The same option, which takes its value from its variable when it was not typed.
+fn with_variable(arg: clap::Arg) -> clap::Arg {
+    let name = variable(arg.get_long().unwrap_or_default());
+    let is_switch = matches!(arg.get_action(), ArgAction::SetTrue);
+    let arg = if is_switch { arg.value_parser(BoolishValueParser::new()) } else { arg };
+    arg.env(name).hide_env(true)
 }
 
 /// The definition without the commands that are not meant for people: completions would offer them.
@@ -238,7 +241,10 @@ pub(super) fn shown(definition: &clap::Command) -> clap::Command {
         .subcommands(shown.collect::<Vec<_>>())
 }
 
+/// How the names of all our variables begin.
+pub(super) const VARIABLE_PREFIX: &str = "SPV_";
+
 /// The variable of an option: `SPV_JOB_FILE` for `--job-file` or its field.
 pub(super) fn variable(option: &str) -> String {
-    format!("SPV_{}", option.to_ascii_uppercase().replace('-', "_"))
+    format!("{VARIABLE_PREFIX}{}", option.to_ascii_uppercase().replace('-', "_"))
 }

@@ -1,12 +1,13 @@
 //! The one place where the command line looks at the environment other than by its options.
 
-use super::args::variable;
+use super::args::{VARIABLE_PREFIX, variable};
 use super::cores;
 use super::resolve::Machine;
 use crate::config::When;
 use clap::error::{ContextKind, ContextValue};
 use std::ffi::{OsStr, OsString};
 use std::hash::{BuildHasher, RandomState};
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 /// What this machine contributes to a run.
@@ -45,6 +46,11 @@ pub(super) fn variable_at_fault(error: &clap::Error, argv: &[OsString]) -> Optio
     let name = variable(long);
     let is_typed = argv.iter().filter_map(|word| word.to_str()).any(|word| !bad.is_empty() && word.ends_with(&**bad));
     (!is_typed && get(&name).as_deref() == Some(OsStr::new(bad))).then_some(name)
+}
+
+/// Whether any variable is set that may stand for an option.
+pub(super) fn has_options() -> bool {
+    std::env::vars_os().any(|(name, _)| name.as_bytes().starts_with(VARIABLE_PREFIX.as_bytes()))
 }
 
 /// Where the user's caches are (XDG base directories).

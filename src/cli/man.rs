@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn no_page_is_about_what_is_hidden_and_the_others_are_named() {
-        let error = page(super::super::args::command(&[]), Some("worker")).unwrap_err().to_string();
+        let error = page(super::super::args::command(&[], true), Some("worker")).unwrap_err().to_string();
         assert!(error.contains("pages about lock, check, completions, man, spawn\n"), "{error}");
         assert!(error.contains("'supervisor man --help'"), "{error}");
     }

@@ -96,21 +96,23 @@ fn understand(
     arguments: Option<Vec<OsString>>,
     mut aside: Vec<&'static str>,
 ) -> Result<Invocation, UsageError> {
-    let mut definition = args::command(&aside);
-    let matches = match definition.try_get_matches_from_mut(argv) {
+    let mut definition = args::command(&aside, environment::has_options());
+    let mut matches = match definition.try_get_matches_from_mut(argv) {
         Ok(matches) => matches,
         Err(error) => return not_matched(error, argv),
     };
-    let cli = Cli::from_arg_matches(&matches).map_err(|error| UsageError { text: error.render().to_string() })?;
+    if let Some(("spawn", given)) = matches.subcommand() {
+        let more = settle::settle(&settle::Given { matches: given, words: arguments.is_some() })?;
+        if !more.is_empty() {
+            // What is left aside may have been what another variable goes with.
+            aside.extend(more);
+            return understand(argv, arguments, aside);
+        }
+    }
+    let cli = Cli::from_arg_matches_mut(&mut matches);
+    let cli = cli.map_err(|error| UsageError { text: error.render().to_string() })?;
     match cli.command {
         Subcommands::Spawn(spawn) => {
-            let (_, given) = matches.subcommand().expect("spawn was matched");
-            let more = settle::settle(&settle::Given { matches: given, words: arguments.is_some() })?;
-            if !more.is_empty() {
-                // What is left aside may have been what another variable goes with.
-                aside.extend(more);
-                return understand(argv, arguments, aside);
-            }
             let config = resolve::resolve(*spawn, arguments, environment::machine())?;
             // Some thousand small pieces, which would be given back one by one while the first job waits.
             std::mem::forget((definition, matches));

@@ -234,7 +234,7 @@ fn workers_and_guards_get_their_arguments_as_they_are() {
 /// Each option is complete: help, a name for its value, a variable, a heading; and no letter twice.
 #[test]
 fn the_table_of_options() {
-    let definition = args::command(&[]);
+    let definition = args::command(&[], true);
     definition.clone().debug_assert();
     let spawn = definition.find_subcommand("spawn").unwrap();
     let mut letters = BTreeSet::new();

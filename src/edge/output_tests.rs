@@ -3,7 +3,8 @@
 use super::*;
 use crate::edge::wake::tests::wait_for;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use nix::unistd::pipe;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::unistd::{pipe, pipe2};
 use std::io::{Read, Seek, SeekFrom, Write};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -94,9 +95,13 @@ fn a_full_disk_is_an_error_that_drops_the_rest() {
 
 #[test]
 fn a_reader_that_goes_away_is_an_error() {
-    let (read, write) = pipe().unwrap();
+    let (read, write) = pipe2(OFlag::O_CLOEXEC).unwrap();
+    let end = write.try_clone().unwrap();
     let mut output = Output::start(write, wake());
     drop(read);
+    // A process that another test is just starting has a copy until it executes its program.
+    let mut polled = [PollFd::new(end.as_fd(), PollFlags::empty())];
+    assert_eq!(poll(&mut polled, PollTimeout::from(10_000u16)), Ok(1), "the reader is not gone");
     output.push(Piece::File { file: file_with(b"lost"), length: 4 });
     assert_eq!(output.finish(Some(20 * SECOND)).unwrap_err().raw_os_error(), Some(libc::EPIPE));
 }

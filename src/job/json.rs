@@ -39,11 +39,19 @@ pub(super) struct Fault {
 }
 
 /// Reads one job.
-#[inline(always)]
 pub(super) fn parse(bytes: &[u8]) -> Result<Parsed, Fault> {
+    parse_noting(bytes, |_, _| {})
+}
+
+/// The same; a plain call is shown to `note`, with its text.
+#[inline(always)]
+pub(super) fn parse_noting(bytes: &[u8], note: impl FnOnce(&str, &PlainCall<'_>)) -> Result<Parsed, Fault> {
     let text = utf8(bytes).map_err(|error| no_utf8(error.valid_up_to()))?;
     match plain_call(text) {
-        Some(PlainCall { id, method, params }) => Ok(plain(id, FunctionCall::of_text(method, params.unwrap_or("[]")))),
+        Some(call) => {
+            note(text, &call);
+            Ok(plain(call.id, FunctionCall::of_text(call.method, call.params.unwrap_or("[]"))))
+        }
         None => any_text(text, |method, params| FunctionCall::of_text(method, &params)),
     }
 }

@@ -2,7 +2,7 @@
 
 use super::detect::is_blank;
 use super::json;
-use super::model::Call;
+use super::model::{Call, FunctionCall};
 use super::reader::{End, Reader, Span, Step};
 use crate::part::{LARGE_BYTES, expect_large};
 use std::ops::Range;
@@ -35,6 +35,9 @@ impl Reader {
 
     /// The next line of JSON.
     pub(super) fn json_line(&mut self) -> Step {
+        if let Some(step) = self.line_like_before() {
+            return step;
+        }
         let range = match self.cut(b'\n') {
             Ok(range) => range,
             Err(step) => return step,
@@ -59,13 +62,30 @@ impl Reader {
                 }
             };
         }
-        match json::parse(bytes) {
+        match json::parse_noting(bytes, |text, call| self.alike.note(text, call)) {
             Ok(parsed) => self.job(parsed.id, parsed.call, parsed.options),
             Err(fault) => {
                 let invalid = Span { bytes, line, column: 1 }.invalid(fault.offset, fault.message);
                 self.bad_json(invalid, fault.id)
             }
         }
+    }
+
+    /// The next line, where it is a short one that begins as the one before.
+    #[inline(always)]
+    fn line_like_before(&mut self) -> Option<Step> {
+        if self.skipping || self.was_large {
+            return None;
+        }
+        let like = self.alike.call(self.buffer.unread())?;
+        if like.line_bytes > self.max_line.min(LARGE_BYTES) {
+            return None;
+        }
+        let call = Call::Function(FunctionCall::of_text(like.method, like.params));
+        let taken = like.line_bytes;
+        self.buffer.take(taken);
+        self.line += 1;
+        Some(self.job(None, call, None))
     }
 
     /// Takes the next line, its end left out. The caller counts it.

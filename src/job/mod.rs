@@ -1,5 +1,6 @@
 //! What a job is, and how job lists are read. Bytes in, [`Job`]s out; no I/O.
 
+mod alike;
 mod arguments;
 mod array;
 mod buffer;

@@ -1,6 +1,7 @@
 //! Reads job lists: bytes are pushed in, jobs come out. Owns the bytes that are not jobs yet and the numbers of lines and
 //! jobs. Does no I/O, and never holds more than one line above what was pushed.
 
+use super::alike::Alike;
 use super::array::Scanner;
 use super::buffer::Buffer;
 use super::detect::{Guess, Layout, guess};
@@ -59,6 +60,8 @@ pub struct Reader {
     pub(super) skipping: bool,
     /// The line of JSON before was a large one.
     pub(super) was_large: bool,
+    /// How the call before began.
+    pub(super) alike: Alike,
     mark_checked: bool,
     /// Length at which the start of the list was last looked at in vain.
     guessed_at: usize,
@@ -93,6 +96,7 @@ impl Reader {
             end: None,
             skipping: false,
             was_large: false,
+            alike: Alike::default(),
             mark_checked: format == InputFormat::Null,
             guessed_at: 0,
             line: 1,

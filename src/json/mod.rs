@@ -21,7 +21,7 @@ pub use counting::Counting;
 pub(crate) use one_line::one_line;
 pub use one_line::push_one_line;
 pub(crate) use parts::{items, member, members};
-pub(crate) use plain::{Plain, QUICK_DEPTH_MAX, plain_value};
+pub(crate) use plain::{Plain, QUICK_DEPTH_MAX, blanks_end, byte_end, plain_value, value_end};
 pub(crate) use string::whole_characters;
 pub use string::{push_bytes, push_hex, push_string};
 

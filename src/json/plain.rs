@@ -122,8 +122,9 @@ impl<'a> Plain<'a> {
 // Where something ends that begins at a place of a text. Places are handed on by value, so that they stay in registers:
 // kept in memory they were half of what a short value costs.
 
+/// Blanks, if any.
 #[inline(always)]
-fn blanks_end(bytes: &[u8], mut at: usize) -> usize {
+pub(crate) fn blanks_end(bytes: &[u8], mut at: usize) -> usize {
     while bytes.get(at) == Some(&b' ') {
         at += 1;
     }
@@ -135,8 +136,9 @@ fn word_end(bytes: &[u8], at: usize, word: &[u8]) -> Option<usize> {
     bytes.get(at..)?.starts_with(word).then_some(at + word.len())
 }
 
+/// This byte.
 #[inline(always)]
-fn byte_end(bytes: &[u8], at: usize, byte: u8) -> Option<usize> {
+pub(crate) fn byte_end(bytes: &[u8], at: usize, byte: u8) -> Option<usize> {
     (*bytes.get(at)? == byte).then_some(at + 1)
 }
 
@@ -195,7 +197,8 @@ fn escape_end(bytes: &[u8], at: usize) -> Option<usize> {
     bytes.get(at + 1..end)?.iter().all(u8::is_ascii_hexdigit).then_some(end)
 }
 
-fn value_end(bytes: &[u8], at: usize, depth: u32) -> Option<usize> {
+/// A value of any kind, no deeper than this.
+pub(crate) fn value_end(bytes: &[u8], at: usize, depth: u32) -> Option<usize> {
     match *bytes.get(at)? {
         b'"' => string_end(bytes, at + 1),
         b'[' => items_end(bytes, at, b']', depth, value_end),

@@ -10,8 +10,9 @@ const AHEAD: Duration = Duration::from_millis(4);
 /// From this mean on no job is sent ahead: it would gain nothing that could be measured.
 const LONG: Duration = Duration::from_millis(1);
 
-/// Most jobs sent ahead, however short they are: some batches. More were no faster, and what waits should fit into caches.
-pub(super) const DEPTH_MAX: usize = 384;
+/// Most jobs sent ahead, however short they are: of the shortest a tenth of a millisecond, which is as long as waking somebody
+/// takes, and as many as a pipe holds. More are no faster.
+pub(super) const DEPTH_MAX: usize = 1024;
 
 /// Up to this mean one job is sent ahead to a worker that gives it back while another one runs: there the wrong line costs
 /// no more than [`Prefetch::patience`], while the way there and back is some percent of jobs this short.

@@ -76,7 +76,7 @@ impl Pool {
 
     fn tell_of_stop(&mut self, reason: Stop) {
         let message = match reason {
-            Stop::HaltSoon => "a job failed; no further job is begun (--halt soon)".to_owned(),
+            Stop::HaltSoon => "a job failed; no further job is begun (--fail-fast or --halt soon)".to_owned(),
             Stop::HaltNow => "a job failed; the running ones are stopped (--halt now)".to_owned(),
             Stop::Signal(signal) => format!(
                 "{}: stopping the running jobs (up to {} s; once more to kill them)",

@@ -6,7 +6,7 @@ use crate::edge::{self, Piece, Wake, fault_text};
 use crate::report::JOBLOG_HEADER;
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 /// Where lines of the job log go.
@@ -25,7 +25,7 @@ impl JobLog {
     pub(super) fn open(path: &Path, resumes: bool, wake: &Wake) -> anyhow::Result<Self> {
         let name = format!("the job log {}", path.display());
         let fault = |error: io::Error| anyhow::anyhow!("cannot open {name}: {}", fault_text(&error));
-        let file = OpenOptions::new().append(true).create(true).open(path).map_err(fault)?;
+        let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path).map_err(fault)?;
         if !resumes {
             // What is no regular file has no length to be cut.
             let _ = file.set_len(0);

@@ -284,7 +284,9 @@ fn the_job_log_has_the_columns_of_gnu_parallel() {
     let dir = TempDir::new("journal-joblog");
     run(&dir, &["--joblog", "log", "-w1"], "echo hello\nexit 3\nkill -9 $$\n", 1);
     run(&dir, &["--joblog", "log", "-w1", "--resume"], "true\n", 0);
-    let text = std::fs::read_to_string(dir.path().join("log")).unwrap();
+    let log = dir.path().join("log");
+    assert_eq!(std::os::unix::fs::MetadataExt::mode(&log.metadata().unwrap()) & 0o777, 0o600);
+    let text = std::fs::read_to_string(log).unwrap();
     let lines: Vec<Vec<&str>> = text.lines().map(|line| line.split('\t').collect()).collect();
     assert_eq!(lines[0].join(" "), "Seq Host Starttime JobRuntime Send Receive Exitval Signal Command");
     let shown: Vec<_> = lines[1..].iter().map(|line| [line[0], line[5], line[6], line[7], line[8]].join(" ")).collect();

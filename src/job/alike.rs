@@ -8,6 +8,10 @@ use std::ops::Range;
 /// Longest beginning that is remembered: longer ones than a function's name takes are rare, and cost little beside the rest.
 const HEAD_BYTES_MAX: usize = 256;
 
+/// Longest line that is looked at. Whether a longer one has come whole is found out first, by a search that remembers how far
+/// it came: looked at with each piece that comes, it would cost the square of its length.
+const LINE_BYTES_MAX: usize = 4096;
+
 /// How the last call began.
 #[derive(Debug, Default)]
 pub(super) struct Alike {
@@ -43,6 +47,7 @@ impl Alike {
     /// `None` says nothing.
     #[inline(always)]
     pub(super) fn call<'a>(&'a self, bytes: &'a [u8]) -> Option<LikeCall<'a>> {
+        let bytes = &bytes[..bytes.len().min(LINE_BYTES_MAX)];
         let is_bare = bytes.first() == Some(&b'[');
         let start = match is_bare {
             true => 0,
@@ -104,6 +109,9 @@ mod tests {
             assert!(alike.call(other.as_bytes()).is_none(), "{other}");
         }
         assert!(alike.call(b"[\"\xff\"]\n").is_none(), "no text");
+        let long = |bytes: usize| [b"[\"", &vec![b'x'; bytes - 5][..], b"\"]\n"].concat();
+        assert!(alike.call(&long(LINE_BYTES_MAX)).is_some());
+        assert!(alike.call(&long(LINE_BYTES_MAX + 1)).is_none(), "its end is searched for first");
     }
 
     proptest! {

@@ -78,7 +78,7 @@ impl Reader {
             return None;
         }
         let like = self.alike.call(self.buffer.unread())?;
-        if like.line_bytes > self.max_line.min(LARGE_BYTES) {
+        if like.line_bytes > self.max_line {
             return None;
         }
         let call = Call::Function(FunctionCall::of_text(like.method, like.params));

@@ -255,8 +255,9 @@ impl Pool {
         let pid = worker.shown_pid;
         // A death that was charged to a job, now or when the worker was condemned for it, is not the program's fault.
         let worked = worker.did_work || worker.jobs_ended > 0;
-        let jobs = worker.jobs_ended + self.joined[id.index()].as_ref().map_or(0, |joined| joined.jobs);
-        self.joined[id.index()] = Some(Joined { worker: id, pid, jobs, exit: status });
+        let before = self.joined[id.index()].as_ref().map_or((0, 0), |joined| (joined.jobs, joined.processes));
+        let (jobs, processes) = (before.0 + worker.jobs_ended, before.1 + 1);
+        self.joined[id.index()] = Some(Joined { worker: id, pid, processes, jobs, exit: status });
         let worker = &mut self.workers[id.index()];
         let last_words = if worker.was_up { std::mem::take(&mut worker.untold) } else { Vec::new() };
         let tail = std::mem::take(&mut worker.stderr_tail);

@@ -318,7 +318,8 @@ impl Pool {
         // The record first: what follows from a failure is told after it. A share can be reached by a job that ended well,
         // as the first that shares are judged from.
         if self.config.halt != Halt::Never {
-            let reason = stop::after_failures(self.config.halt, self.stats.not_ok(), self.stats.done());
+            let (failed, ended) = (self.stats.failed(), self.stats.begun_and_ended());
+            let reason = stop::after_failures(self.config.halt, failed, ended);
             self.halt(reason);
         }
     }

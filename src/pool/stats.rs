@@ -36,6 +36,19 @@ impl Stats {
     pub fn not_ok(&self) -> u64 {
         self.done() - self.ended[Status::Ok as usize]
     }
+
+    /// Jobs that failed, in whatever way: not those that were stopped, or never begun, nor what is no job.
+    pub fn failed(&self) -> u64 {
+        [Status::Failed, Status::Timeout, Status::Crashed, Status::Oom]
+            .map(|status| self.ended[status as usize])
+            .iter()
+            .sum()
+    }
+
+    /// Jobs that have ended and were not skipped, what is no job left out.
+    pub fn begun_and_ended(&self) -> u64 {
+        self.done() - self.ended[Status::Skipped as usize] - self.ended[Status::Invalid as usize]
+    }
 }
 
 /// One process as `join` tells of it, for the summary.
@@ -43,8 +56,10 @@ impl Stats {
 pub struct Joined {
     /// Its slot.
     pub worker: WorkerId,
-    /// Its process.
+    /// Its process, the last one.
     pub pid: u32,
+    /// How many processes it has had.
+    pub processes: u64,
     /// Jobs ended in this slot, by this process and those before it.
     pub jobs: u64,
     /// How it ended.

@@ -66,9 +66,11 @@ fn gain(work: Duration, wall: Duration) -> String {
     if times.is_finite() { format!("{text}: {times:.2} x") } else { text }
 }
 
-/// `supervisor: worker 2 (pid 4711): 5 jobs, exitcode -9 (killed by SIGKILL)`
+/// `supervisor: worker 2 (pid 4711): 5 jobs, exitcode -9 (killed by SIGKILL)`; `(pid 4711, the last of 3)` where others had
+/// some of the jobs.
 fn push_process(one: &Joined, style: Style, out: &mut Vec<u8>) {
-    let process = format!("{PREFIX}worker {} (pid {}): {}, ", one.worker.0, one.pid, count(one.jobs, "job"));
+    let others = if one.processes > 1 { format!(", the last of {}", one.processes) } else { String::new() };
+    let process = format!("{PREFIX}worker {} (pid {}{others}): {}, ", one.worker.0, one.pid, count(one.jobs, "job"));
     out.extend_from_slice(process.as_bytes());
     let code = format!("exitcode {}", one.exit.exit_code());
     let tone = if one.exit.is_success() { Tone::Faint } else { Tone::Bad };
@@ -79,7 +81,7 @@ fn push_process(one: &Joined, style: Style, out: &mut Vec<u8>) {
     out.push(b'\n');
 }
 
-/// `supervisor: 12 workers: 11 exitcode 0, 1 exitcode -9`, then the first that did not exit with 0.
+/// `supervisor: 12 worker processes, 4 to 10 jobs each: 11 exitcode 0, 1 exitcode -9`, then the first that did not exit with 0.
 fn push_processes(joined: &[Joined], style: Style, out: &mut Vec<u8>) {
     let mut codes: BTreeMap<i32, u64> = BTreeMap::new();
     for one in joined {
@@ -88,8 +90,12 @@ fn push_processes(joined: &[Joined], style: Style, out: &mut Vec<u8>) {
     let most = joined.iter().map(|one| one.jobs).max().unwrap_or_default();
     let least = joined.iter().map(|one| one.jobs).min().unwrap_or_default();
     let codes: Vec<String> = codes.iter().rev().map(|(code, number)| format!("{number} exitcode {code}")).collect();
-    let line =
-        format!("{PREFIX}{} worker processes, {least} to {most} jobs each: {}\n", joined.len(), codes.join(", "));
+    let processes: u64 = joined.iter().map(|one| one.processes).sum();
+    let workers = match joined.len() as u64 {
+        workers if workers == processes => format!("{workers} worker processes"),
+        workers => format!("{workers} workers ({processes} processes)"),
+    };
+    let line = format!("{PREFIX}{workers}, {least} to {most} jobs each: {}\n", codes.join(", "));
     out.extend_from_slice(line.as_bytes());
     let failed: Vec<&Joined> = joined.iter().filter(|one| !one.exit.is_success()).collect();
     failed.iter().take(NAMED_FAILURES).for_each(|one| push_process(one, style, out));
@@ -105,7 +111,7 @@ mod tests {
     use crate::status::ExitStatus;
 
     fn joined(worker: u32, jobs: u64, exit: ExitStatus) -> Joined {
-        Joined { worker: WorkerId(worker), pid: 4710 + worker, jobs, exit }
+        Joined { worker: WorkerId(worker), pid: 4710 + worker, processes: 1, jobs, exit }
     }
 
     fn text(stats: &Stats, joined: &[Joined], exit: ExitCode) -> String {
@@ -122,11 +128,12 @@ mod tests {
 
     #[test]
     fn jobs_gain_and_processes() {
-        let processes = [joined(1, 3, ExitStatus::Code(0)), joined(2, 1, ExitStatus::Signal(9))];
+        let mut processes = [joined(1, 3, ExitStatus::Code(0)), joined(2, 1, ExitStatus::Signal(9))];
+        processes[0].processes = 2;
         assert_eq!(
             text(&stats([2, 1, 0, 1, 0, 0, 0, 0]), &processes, ExitCode::JobsFailed),
             "supervisor: 4 jobs: 2 ok, 1 failed, 1 crashed; 5.9 s of work in 3.0 s: 1.97 x\n\
-             supervisor: worker 1 (pid 4711): 3 jobs, exitcode 0\n\
+             supervisor: worker 1 (pid 4711, the last of 2): 3 jobs, exitcode 0\n\
              supervisor: worker 2 (pid 4712): 1 job, exitcode -9 (killed by SIGKILL)\n"
         );
     }
@@ -153,5 +160,8 @@ mod tests {
         assert_eq!(lines[0], "supervisor: 12 worker processes, 4 to 10 jobs each: 5 exitcode 0, 7 exitcode -9");
         assert_eq!(lines[1], "supervisor: worker 3 (pid 4713): 4 jobs, exitcode -9 (killed by SIGKILL)");
         assert_eq!(lines[6], "supervisor: … and 2 more");
+        processes[0].processes = 4;
+        let text = self::text(&stats([100, 0, 0, 7, 0, 0, 0, 0]), &processes, ExitCode::JobsFailed);
+        assert!(text.contains("supervisor: 12 workers (15 processes), 4 to 10 jobs each: "), "{text}");
     }
 }

@@ -74,11 +74,13 @@ fn what_waits_is_bounded_in_bytes_whatever_they_stand_in() {
 
 #[test]
 fn records_held_back_are_bounded_though_their_jobs_are_never_begun() {
-    let mut t = Script::new(|config| (config.keep_order, config.halt) = (true, Halt::Soon(Failures::Count(1))));
-    t.reads(&["a1"]);
+    let mut t = Script::new(|config| {
+        (config.keep_order, config.halt, config.workers) = (true, Halt::Soon(Failures::Count(1)), 2);
+    });
+    t.reads(&["a1", "bad"]);
     t.all_start();
     t.worker(1).gets(&["a1"]);
-    t.reads_garbage();
+    t.worker(2).gets(&["bad"]).fails("bad").hangs_up().exits(0);
     let mut read = 0;
     while t.pool.wants_job() {
         t.reads_job("a2", |options| {
@@ -90,7 +92,7 @@ fn records_held_back_are_bounded_though_their_jobs_are_never_begun() {
     assert!(read > 30);
     t.worker(1).answers("a1");
     t.record("a1", Status::Ok);
-    t.record("bad", Status::Invalid);
+    t.record("bad", Status::Failed);
     (0..read).for_each(|_| drop(t.record("a2", Status::Skipped)));
     assert!(t.pool.wants_job());
 }

@@ -4,6 +4,7 @@ use crate::script::{READY, Script, Slot, seconds};
 use std::time::Duration;
 use supervisor::config::{Failures, Halt, PoolConfig, Target};
 use supervisor::exit::ExitCode;
+use supervisor::job::JobOptions;
 use supervisor::pool::Event;
 use supervisor::record::Status;
 
@@ -347,4 +348,23 @@ fn nothing_counts_after_the_end() {
     // The order to cancel may still be on its way.
     t.record("a1", Status::Cancelled);
     t.finishes(ExitCode::Signal(2));
+}
+
+#[test]
+fn what_is_no_job_and_what_is_skipped_is_no_failure() {
+    for halt in [Halt::Soon(Failures::Count(2)), Halt::Now(Failures::Percent(67))] {
+        let mut t = Script::new(|config| config.halt = halt);
+        t.reads_garbage();
+        t.record("bad", Status::Invalid);
+        let needy = |options: &mut JobOptions| options.needs = vec![crate::script::id("a0")];
+        let jobs = vec![t.job("a0", |_| {}), t.job("behind it", needy), t.job("a1", |_| {})];
+        t.turn(jobs);
+        t.list_ends();
+        t.all_start();
+        t.worker(1).gets(&["a0"]).fails("a0").gets(&["a1"]).answers("a1");
+        t.record("a0", Status::Failed);
+        t.record("behind it", Status::Skipped);
+        t.record("a1", Status::Ok);
+        t.ends(ExitCode::BadInput);
+    }
 }

@@ -3,7 +3,7 @@
 use super::children::Child;
 use super::guests::Guests;
 use super::keeper::Keeper;
-use super::launch::{self, Belongings, own_program, use_of_groups};
+use super::launch::{self, Belongings, OwnProgram, use_of_groups};
 use super::outbox::Piece;
 use super::poller::Poller;
 use crate::config::{Launch, PoolConfig, Program};
@@ -21,7 +21,6 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::path::PathBuf;
 
 /// What an action brought about, to be told to the core in the next turn.
 #[derive(Debug)]
@@ -55,7 +54,7 @@ pub(super) struct Hands {
     launch: Launch,
     /// Processes that the kernel had killed for want of memory when we last looked.
     kernel_kills: u64,
-    own_program: PathBuf,
+    own_program: OwnProgram,
     /// A control group for each process of a worker, where they can be had.
     groups: Groups,
     /// The end of file that guards wait for: the write end lives as long as this process.
@@ -94,7 +93,7 @@ impl Hands {
             groups: Groups::new(use_of_groups(&launch, pool.memory_max)),
             launch,
             kernel_kills: process::kernel_kills(),
-            own_program: own_program()?,
+            own_program: OwnProgram::find()?,
             lifeline: Lifeline { read, _write: write },
             library,
         })
@@ -183,7 +182,8 @@ impl Hands {
         generation: Generation,
         group: Option<&Group>,
     ) -> Result<Child, (SpawnFault, String)> {
-        let mut spec = SpawnSpec::new(&self.own_program);
+        let own_program = self.own_program.path();
+        let mut spec = SpawnSpec::new(own_program);
         let marks = self.keeper.as_mut().and_then(|keeper| keeper.renew(worker));
         let mut inherited = Vec::with_capacity(2);
         let mut env = vec![(OsString::from("SPV_WORKER_ID"), OsString::from(worker.0.to_string()))];
@@ -195,7 +195,7 @@ impl Hands {
         let place = marks.as_ref().map(|(fd, place)| (fd.as_raw_fd(), *place));
         let lifeline = self.lifeline.read.as_raw_fd();
         let given = Belongings { kernel_kills: self.kernel_kills, lifeline, marks: place };
-        let args = launch::arguments(&self.launch, &given, group, &self.own_program);
+        let args = launch::arguments(&self.launch, &given, group, own_program);
         if args[0] == "guard" {
             inherited.push(self.lifeline.read.as_fd());
         }

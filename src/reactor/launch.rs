@@ -6,6 +6,7 @@ use crate::process::cgroup::{Group, Use};
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::RawFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// What it is given.
@@ -64,13 +65,42 @@ pub(super) fn use_of_groups(launch: &Launch, memory_max: Option<u64>) -> Use {
     }
 }
 
-/// The program that runs, to be started again as worker or guard. When its file was replaced meanwhile, the running
-/// image is still to be had through /proc. Where that is not mounted no run begins: what jobs leave behind could not be
-/// found, and would outlive it.
-pub(super) fn own_program() -> io::Result<PathBuf> {
-    let path = std::env::current_exe().map_err(|error| {
-        let needed = "/proc is needed to find what jobs leave behind; mount it (mount -t proc proc /proc)";
-        if PathBuf::from("/proc/self").exists() { error } else { io::Error::other(needed) }
-    })?;
-    Ok(if path.exists() { path } else { PathBuf::from("/proc/self/exe") })
+/// The program that runs, to be started again as worker or guard.
+#[derive(Debug)]
+pub(super) struct OwnProgram {
+    path: PathBuf,
+    /// Device and number of its file.
+    file: (u64, u64),
+}
+
+/// What runs, whatever has become of its file. A process that is started so is called `exe` in lists of processes.
+const RUNNING_IMAGE: &str = "/proc/self/exe";
+
+impl OwnProgram {
+    /// Finds it. Where there is no /proc, or that of other processes, no run begins: what jobs leave behind could not be
+    /// found, and would outlive it.
+    pub(super) fn find() -> io::Result<Self> {
+        let mount = "mount -t proc proc /proc";
+        let path = std::env::current_exe().map_err(|error| {
+            let needed = format!("/proc is needed to find what jobs leave behind; mount it ({mount})");
+            if PathBuf::from("/proc/self").exists() { error } else { io::Error::other(needed) }
+        })?;
+        if std::fs::read_link("/proc/self")? != Path::new(&std::process::id().to_string()) {
+            let foreign =
+                "/proc shows another PID namespace, so that what jobs leave behind could not be found; mount ours";
+            return Err(io::Error::other(format!("{foreign} ({mount}, or unshare --mount-proc)")));
+        }
+        Ok(OwnProgram { path, file: file_of(Path::new(RUNNING_IMAGE))? })
+    }
+
+    /// Where it is to be had now: its file may have been removed, or replaced by another version.
+    pub(super) fn path(&self) -> &Path {
+        let is_there = file_of(&self.path).is_ok_and(|file| file == self.file);
+        if is_there { &self.path } else { Path::new(RUNNING_IMAGE) }
+    }
+}
+
+fn file_of(path: &Path) -> io::Result<(u64, u64)> {
+    let facts = std::fs::metadata(path)?;
+    Ok((facts.dev(), facts.ino()))
 }

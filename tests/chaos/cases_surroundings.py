@@ -7,7 +7,7 @@ import threading
 import time
 
 from case import HERE, FAMILY, calls, case, commands
-from places import private_mounts
+from places import foreign_proc, private_mounts
 from sandbox import hit, stat_of
 
 
@@ -41,6 +41,10 @@ def without_places(t, mounts):
     for what, argv, jobs in (("commands", t.spawn(), commands(["echo a"])), ("calls", t.evil("ok"), calls(2))):
         run = t.run("no /proc, " + what, inside("mount -t tmpfs none /proc", argv), jobs, ids=[], code=2, bound=4)
         t.expect(b"/proc is needed" in run.err, "no /proc", run.err)
+    foreign = foreign_proc(t)
+    if foreign:
+        run = t.run("another /proc", foreign + t.spawn(), commands(["echo a"]), ids=[], code=2, bound=4)
+        t.expect(b"/proc shows another PID namespace" in run.err, "another /proc", run.err)
     full = "mount -t tmpfs -o size=4k none /var/tmp; export TMPDIR=/var/tmp; (head -c 100000 /dev/zero >/var/tmp/f 2>&1; true)"
     jobs = commands(["echo a", "head -c 3000000 /dev/zero", FAMILY + " echo ok"])
     t.run("full TMPDIR", inside(full, t.spawn()), jobs, ids=[1, 2, 3], code=0, want={"ok": 3}, bound=8)

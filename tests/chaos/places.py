@@ -37,6 +37,11 @@ def first_process(trial):
     return first_that_works(trial, ways, ["true"], "PID namespace")
 
 
+def foreign_proc(trial):
+    """A PID namespace that sees the processes of the one above in /proc."""
+    return first_that_works(trial, (["unshare", "-pf"], ["unshare", "-Urpf"]), ["true"], "PID namespace")
+
+
 def another_user(trial):
     """A user with no other process, so that limits on their number mean ours alone."""
     uid = str(61000 + os.getpid() % 4000)

@@ -139,6 +139,18 @@ fn a_command_that_kills_its_worker_costs_only_itself() {
 }
 
 #[test]
+fn a_worker_is_started_anew_though_the_program_was_removed_or_replaced() {
+    for change in ["rm own", "cp /bin/false other; mv other own"] {
+        let dir = TempDir::new("own-program");
+        let script = r#"cp "$1" own; printf '%s\nkill -9 $PPID\necho after\n' "$2" | ./own spawn -q -w1"#;
+        let argv = ["sh", "-c", script, "sh", env!("CARGO_BIN_EXE_supervisor"), change];
+        let list = serde_json::json!({ "command": argv, "cwd": dir.path() }).to_string();
+        let done = Run::json(["-w1"]).stdin(list).run().expect_code(1);
+        assert_eq!(done.by_id()["1"]["error"]["data"]["stdout"], "after\n", "{}", done.text());
+    }
+}
+
+#[test]
 fn with_several_in_flight_the_poison_job_is_found_by_running_suspects_alone() {
     let list: String = (1..=60).map(|n| if n == 30 { "kill -9 $PPID\n" } else { "true\n" }).collect();
     let done = Run::json(["-w", "2", "-c", "4", "--retries", "2"]).stdin(list).run().expect_code(1);

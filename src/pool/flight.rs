@@ -34,6 +34,8 @@ pub(super) struct Said {
     pub(super) stderr: Printed,
     /// The stack of a function that was asked to stop.
     pub(super) stuck: Option<String>,
+    /// The worker has said that the others in it go on meanwhile.
+    pub(super) lets_others_run: bool,
 }
 
 /// Why a request was cancelled. The greater reason wins.

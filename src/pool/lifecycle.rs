@@ -17,6 +17,10 @@ use std::time::Duration;
 /// end of its input, to hear that it is asked.
 const LEAVE_SPAN_MAX: Duration = Duration::from_secs(1);
 
+/// How long a worker that tells of cancelled requests which go on may be silent about one whose time is over, until nothing
+/// in it is taken to go on.
+const SILENCE_SPAN: Duration = Duration::from_secs(1);
+
 /// A built-in worker stops a cancelled command by itself, within the grace; so much more until we stop waiting for it.
 const CANCEL_SLACK: Duration = Duration::from_secs(2);
 
@@ -324,22 +328,41 @@ impl Pool {
     }
 
     /// The worker does not stop a request it was asked to stop: the job ends without it, and the worker is killed as
-    /// soon as that costs no other job.
+    /// soon as that costs no other job; or when none of the others in it can go on.
     pub(super) fn give_flight_up(&mut self, id: WorkerId, wire_id: u64) {
         let worker = &mut self.workers[id.index()];
         worker.condemned = true;
+        let tells_stuck = worker.tells_stuck;
         let Some(flight) = worker.flights.get_mut(wire_id) else { return };
-        self.deadlines.clear(&mut flight.deadline, Timer::Flight(id, worker.generation, wire_id));
+        let timer = Timer::Flight(id, worker.generation, wire_id);
+        self.deadlines.clear(&mut flight.deadline, timer);
+        let blocks = tells_stuck && !flight.said.as_ref().is_some_and(|said| said.lets_others_run);
         if let Some(job) = flight.job.take() {
             self.stats.running -= u64::from(flight.begun.is_some());
-            let given_up = Flight { job: Some(job), said: flight.said.take(), ..*flight };
+            // Tried again, it must not hold up the same ones again.
+            self.jobs.get_mut(job).suspect |= blocks;
+            if blocks {
+                self.deadlines.set(&mut flight.deadline, self.now.time.after(SILENCE_SPAN), timer);
+            }
+            let said = flight.said.take();
+            let given_up = Flight { job: Some(job), said, deadline: None, ..*flight };
             self.end_flight(id, wire_id, given_up, Ending::Overdue);
+        } else if blocks && worker.state == State::Up {
+            return self.kill_blocked(id);
         }
         self.withdraw(id);
         for follower in self.workers[id.index()].flights.followers() {
             self.cancel_flight(id, follower, Cancel::Recall);
         }
         self.kill_if_useless(id);
+    }
+
+    /// A request that was given up keeps everything else in its worker from going on, for ever.
+    fn kill_blocked(&mut self, id: WorkerId) {
+        let why = format!("worker {} was killed, since a job over its time let none of the others in it go on", id.0);
+        self.notice(Notice::Warning { message: why.clone() });
+        self.workers[id.index()].blame = Some(why);
+        self.kill(id);
     }
 
     /// Kills a condemned worker once nothing runs in it whose answer is still wanted.

@@ -183,7 +183,11 @@ impl Pool {
     fn receive_stuck(&mut self, id: WorkerId, params: &str) {
         let Ok(stuck) = understood::<Stuck>(params) else { return };
         let Some(flight) = self.workers[id.index()].flights.get_mut(stuck.id) else { return };
-        flight.said.get_or_insert_default().stuck = Some(stuck.traceback);
+        let said = flight.said.get_or_insert_default();
+        if !stuck.traceback.is_empty() {
+            said.stuck = Some(stuck.traceback);
+        }
+        said.lets_others_run = !stuck.blocking;
         let cancel = flight.cancel;
         match cancel {
             _ if stuck.interruptible => {}
@@ -230,6 +234,10 @@ struct Stuck {
     /// It may still notice that it was asked to stop.
     #[serde(default)]
     interruptible: bool,
+    /// Nothing else in the worker can go on meanwhile.
+    #[serde(default)]
+    blocking: bool,
+    #[serde(default)]
     traceback: String,
 }
 
@@ -290,6 +298,7 @@ impl Pool {
         worker.takes_in_turn = params.prefetch && own <= allowed;
         worker.gives_back = params.recall;
         worker.takes_batches = params.batch;
+        worker.tells_stuck = params.stuck;
         worker.tells_begun = worker.takes_in_turn && params.marks;
         worker.shown_pid = params.pid.unwrap_or(worker.pid);
         if worker.state == State::Starting {

@@ -80,6 +80,8 @@ pub(super) struct Worker {
     pub(super) tells_begun: bool,
     /// It gives back what it has not begun while it runs something else.
     pub(super) gives_back: bool,
+    /// It says of each cancelled request that it goes on, if it does: silence means that nothing in it can go on.
+    pub(super) tells_stuck: bool,
     /// It takes arrays of requests.
     pub(super) takes_batches: bool,
     /// It has said `ready`, so it knows this protocol and its notifications.
@@ -156,6 +158,7 @@ impl Worker {
             takes_in_turn: false,
             tells_begun: false,
             gives_back: false,
+            tells_stuck: false,
             takes_batches: false,
             announced: false,
             stateless: false,

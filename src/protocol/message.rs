@@ -87,6 +87,8 @@ pub struct ReadyParams {
     pub batch: bool,
     /// It writes down which requests it has begun, where it was told to (`SPV_MARKS`).
     pub marks: bool,
+    /// It says `stuck` of each cancelled request that goes on, as long as the others in it can go on.
+    pub stuck: bool,
     /// It may hold answers back in memory that we can read too.
     pub shelf: Option<ShelfPlace>,
 }
@@ -111,6 +113,7 @@ impl Default for ReadyParams {
             recall: false,
             batch: false,
             marks: false,
+            stuck: false,
             shelf: None,
         }
     }

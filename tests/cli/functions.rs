@@ -66,6 +66,7 @@ async def meet_async(name):
         await asyncio.sleep(0.001)
     print(name, "goes")
     return name
+async def blocks(): time.sleep(60)
 async def doze():
     await asyncio.sleep(60)
 "#;
@@ -311,6 +312,19 @@ fn a_timeout_shows_where_python_was() {
             assert!(traceback.contains(place), "{record}");
         }
         assert_eq!(result_of(&done, "\"echo\""), 1);
+    }
+}
+
+#[test]
+fn a_job_that_blocks_those_beside_it_ends_with_its_worker() {
+    for (language, waits, blocks) in [("--python", "meet_async", "blocks"), ("--node", "meet", "loop")] {
+        let waiting = call(waits, &json!(["a"]));
+        let blocking = json!({"id": "blocks", "method": blocks, "timeout": "300ms"}).to_string();
+        let options = ["-w", "1", "-c", "2", "--grace", "200ms"];
+        let done = run("blocks", language, "add", &options, &(waiting + &blocking)).expect_code(1);
+        assert_eq!(done.statuses(), counts([("timeout", 1), ("crashed", 1)]), "{}", done.stderr);
+        let message = &done.by_id()[&format!("\"{waits}\"")]["error"]["message"];
+        assert!(message.as_str().unwrap().contains("let none of the others in it go on"), "{message}");
     }
 }
 

@@ -105,6 +105,52 @@ fn a_stuck_function_ends_without_its_neighbour() {
     t.finishes(ExitCode::JobsFailed);
 }
 
+/// A job over its time of a worker that tells of such ones, beside another job.
+fn over_its_time_beside_another(retries: u32) -> Script {
+    let mut t = Script::new(|config| (config.concurrency, config.retries) = (2, retries));
+    t.reads_job("a1", |options| options.timeout = Some(seconds(1)));
+    t.reads_job("a2", |_| {});
+    t.list_ends();
+    t.worker(1).starts().says(r#"{"method":"ready","params":{"concurrency":2,"stuck":true}}"#).gets(&["a1", "a2"]);
+    t.passes(seconds(1));
+    t.worker(1).gets(&["cancel a1"]);
+    t
+}
+
+#[test]
+fn a_job_that_blocks_its_worker_ends_with_it() {
+    for says_so in [false, true] {
+        let mut t = over_its_time_beside_another(0);
+        if says_so {
+            let id = t.worker(1).wire_id("a1");
+            let stuck = format!(r#"{{"id":{id},"interruptible":true,"blocking":true,"traceback":"here"}}"#);
+            t.worker(1).says(&format!(r#"{{"method":"stuck","params":{stuck}}}"#));
+        }
+        t.passes(seconds(5));
+        t.record("a1", Status::Timeout);
+        t.nothing_more();
+        t.passes(seconds(1));
+        t.was_told("let none of the others in it go on");
+        t.worker(1).is_killed().dies_by(9);
+        t.record("a2", Status::Crashed);
+        t.finishes(ExitCode::JobsFailed);
+    }
+}
+
+#[test]
+fn a_job_over_its_time_that_lets_others_go_on_costs_only_itself() {
+    let mut t = over_its_time_beside_another(0);
+    let id = t.worker(1).wire_id("a1");
+    t.worker(1).says(&format!(r#"{{"method":"stuck","params":{{"id":{id},"interruptible":true}}}}"#));
+    t.passes(seconds(5));
+    t.record("a1", Status::Timeout);
+    t.passes(seconds(60));
+    t.nothing_more();
+    t.worker(1).answers("a2").is_killed().dies_by(9);
+    t.record("a2", Status::Ok);
+    t.finishes(ExitCode::JobsFailed);
+}
+
 #[test]
 fn a_plain_worker_is_asked_to_end_because_it_cannot_cancel() {
     let mut t = Script::new(|config| {

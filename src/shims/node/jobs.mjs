@@ -204,6 +204,8 @@ function cancel(id) {
   if (task) {
     task.abort ??= new AbortController();
     task.abort.abort();
+    // Who hears nothing of it knows that nothing goes on here.
+    if (limit > 1) setImmediate(() => task.done || notify("stuck", { id, interruptible: true }));
   }
 }
 

@@ -55,6 +55,7 @@ async function main() {
   process.on("uncaughtException", (error) => uncaught(error, false));
   process.on("unhandledRejection", (error) => uncaught(error, true));
   const ready = { protocol: 1, name: "node", pid: process.pid, concurrency: limit, prefetch: true, batch: true };
+  if (limit > 1) ready.stuck = true;
   if (limit === 1) {
     mark = openMarks(memory);
     Object.assign(ready, mark === null ? {} : { marks: true }, openShelf(memory));

@@ -233,15 +233,16 @@ class Concurrent(Worker):
         elif job.thread is not None:
             self.locate(job)
         elif self.loop is not None:
-            self.loop.call_soon_threadsafe(lambda: job.task and job.task.cancel())
-            _after(STUCK_AFTER, lambda: self.locate(job))
+            heard = []  # by the loop, which hears nothing as long as something blocks it
+            self.loop.call_soon_threadsafe(lambda: (heard.append(True), job.task and job.task.cancel()))
+            _after(STUCK_AFTER, lambda: self.locate(job, bool(heard)))
 
-    def locate(self, job):
+    def locate(self, job, heard=True):
         """Tells where a cancelled job is that still runs."""
         if job.done:
             return
         if job.task is not None:
-            self.stuck(job.id, _task_stack(job.task, self.main), True)
+            self.stuck(job.id, _task_stack(job.task, self.main), True, not heard)
             return
         frame = sys._current_frames().get(job.thread or self.main)
         if frame is not None and stack_of(frame):

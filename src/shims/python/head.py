@@ -19,8 +19,8 @@ Messages to supervisor, besides answers. JOB is the id of the request that is ru
                  "shelf":{"fd":N,"mark":"..."}}   the first line
     failed      {"message":"...","traceback":"..."}       instead of ready; the process then exits with 1
     output      {"id":JOB,"stream":"stdout"|"stderr","data":"text" | {"base64":"..."}}    no "id": the worker's own
-    stuck       {"id":JOB,"interruptible":false,"traceback":"..."}    a cancelled job still runs; where it is. False: it
-                 is a plain function, and waiting for it to notice is no use
+    stuck       {"id":JOB,"interruptible":false,"blocking":false,"traceback":"..."}    a cancelled job still runs; where it
+                 is. False: it is a plain function, and waiting for it to notice is no use. Blocking: it holds up the others
     progress    {"id":JOB,"done":N,"total":N|null,"message":"..."|null}
     log         {"id":JOB,"level":"error"|"warning"|"info"|"debug","message":"..."}
 

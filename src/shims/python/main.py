@@ -115,6 +115,8 @@ def main():
         if word is not None:
             worker.take, worker.mark = marking(worker.take, word), word
             ready.update(marks=True)
+    else:
+        ready.update(stuck=True)
     channel.ready(ready)
     worker.run()
     _leave()

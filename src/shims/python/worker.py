@@ -108,12 +108,12 @@ class Worker:
         waiter.forget = lambda: self.waiters.pop(name, None)
         self.channel.request(name, method, params)
 
-    def stuck(self, job, trace, interruptible):
+    def stuck(self, job, trace, interruptible, blocking=False):
         """A cancelled job that still runs: its record gets the place, before the worker is killed."""
         # At the end it would tell the same again, less readably; and where threads run on meanwhile, it may fall over them.
         faulthandler.unregister(signal.SIGTERM)
         self.channel.deliver()
-        self.channel.notify("stuck", {"id": job, "interruptible": interruptible, "traceback": trace})
+        self.channel.notify("stuck", {"id": job, "interruptible": interruptible, "blocking": blocking, "traceback": trace})
 
 
 def _die(channel, error):

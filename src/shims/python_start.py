@@ -6,6 +6,13 @@ import marshal
 import os
 import sys
 
+if sys.version_info < (3, 7):  # said in words that each of them understands
+    sys.stdout.write(
+        '{"jsonrpc":"2.0","method":"failed","params":{"message":"Python 3.8 or newer is needed, and this is %d.%d"}}\n'
+        % sys.version_info[:2]
+    )
+    sys.exit(1)
+
 
 def _compiled(text, place):
     """`place` says what text it is; which Python compiled it is added here. Empty: nothing is kept."""

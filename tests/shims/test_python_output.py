@@ -234,6 +234,48 @@ class Printing(PythonTest):
                 for one in printed:  # an id that is not open is the worker's own output too
                     self.assertIn(one.get("id"), (None, first["id"]))
 
+    def test_what_a_forked_child_prints_comes_in_whole_lines(self):
+        text = """
+            import os, sys
+            def f():
+                pid = os.fork()
+                if pid == 0:
+                    written, write = [], os.write
+                    os.write = lambda fd, data: written.append((fd, data)) or write(fd, data)
+                    print("one", 1); print("half", end=""); print(" a line"); print("x" * 3, end="", file=sys.stderr)
+                    held = list(written)
+                    sys.stderr.flush()
+                    os._exit(0 if (held, len(written)) == ([(1, b"one 1\\n"), (1, b"half a line\\n")], 3) else 1)
+                return os.waitpid(pid, 0)[1]
+        """
+        for concurrency in (1, 2):
+            answer, output = self.start(text, concurrency=concurrency).call("f")
+            self.assertEqual(answer["result"], 0)
+            self.assertEqual(self.printed(output, "stdout"), "one 1\nhalf a line\n")
+
+    def test_what_a_thread_dies_of_belongs_to_the_job_that_started_it(self):
+        text = """
+            import threading
+            go = threading.Event()
+            def late():
+                go.wait(10); raise ValueError("too late")
+            def begins():
+                global thread
+                thread = threading.Thread(target=late); thread.start()
+            def waits(): go.set(); thread.join(10)
+            def joins():
+                go.set(); begins(); thread.join(10)
+        """
+        for concurrency in (1, 2):
+            w = self.start(text, concurrency=concurrency)
+            w.call("begins")
+            answer, output = w.call("waits")
+            told = {one.get("id") for one in output if "too late" in one["data"]}
+            self.assertEqual(len(told), 1)
+            self.assertNotIn(answer["id"], told)
+            told = self.printed(w.call("joins")[1], "stderr")
+            self.assertIn("ValueError: too late", told)
+
     def test_an_uncaught_exception_of_a_thread_shows_no_frame_of_ours(self):
         for concurrency in (1, 2):
             w = self.start(

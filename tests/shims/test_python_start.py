@@ -1,5 +1,6 @@
 """The Python shim: how it starts, and what it imports."""
 
+import json
 import os
 import subprocess
 import sys
@@ -31,6 +32,15 @@ class Starting(PythonTest):
         self.assertIn("no file nosuch.py", self.failure("nosuch.py:f")["message"])
         self.assertIn("nosuch_package", self.failure("nosuch_package.mod:f")["message"])
         self.assertEqual(self.failure("good.py:covnert")["message"], "no function covnert in good; did you mean convert?")
+
+    def test_a_python_that_is_too_old_is_told_so(self):
+        here = os.path.dirname(os.path.abspath(__file__))
+        start = os.path.join(here, "..", "..", "src", "shims", "python_start.py")
+        old = "import sys; sys.version_info = (3, 6, 1); exec(open(%r).read())" % start
+        run = subprocess.run([sys.executable, "-c", old], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        message = json.loads(run.stdout)
+        self.assertEqual((run.returncode, run.stderr, message["method"]), (1, b"", "failed"))
+        self.assertEqual(message["params"], {"message": "Python 3.8 or newer is needed, and this is 3.6"})
 
     def test_names_paths_and_arguments_are_what_a_user_expects(self):
         self.file("sub/tasks.py", "import helper, sys, os\ndef f(): return [__name__, __file__, sys.argv, sys.path[0], helper.x, os.getcwd()]\n")

@@ -32,6 +32,7 @@ class Channel:
         self.resting = 0  # its length when the last job had ended: no other since, and this one has printed nothing there
         self.reopened = False  # somebody has opened it by its name /dev/stdout
         self.forked = False
+        self.torn = {}  # of a forked child: by descriptor, the line that has not ended. Others print beside it, in lines
         self.job = lambda: None  # the id of the job that is running in this thread or task
         null = os.open(os.devnull, os.O_RDONLY)
         os.dup2(null, 0)
@@ -46,6 +47,7 @@ class Channel:
     def _in_child(self):
         """A forked child has no channel: its output goes to the descriptors, and it must not answer."""
         self.forked = True
+        self.torn = {}
         self.writing = Turn()
         self.printed.clear()
         for fd in (self.incoming, self.shelf.outgoing):
@@ -214,8 +216,11 @@ class Channel:
         if self.forked:
             raw = data if type(data) is bytes else data.encode("utf-8", "surrogateescape")
             fd = 1 if stream == "stdout" else 2
-            while raw:
-                raw = raw[os.write(fd, raw) :]
+            raw = self.torn.pop(fd, b"") + raw
+            end = raw.rfind(b"\n") + 1 if len(raw) < PENDING_OUTPUT else len(raw)
+            if end < len(raw):
+                self.torn[fd] = raw[end:]
+            _write_all(fd, raw[:end])
             return
         if os.lseek(self.capture, 0, 2) != self.taken and self.writing.acquire(False):
             try:
@@ -229,11 +234,18 @@ class Channel:
 
     def let_go(self):
         """What was printed so far is told, though the process may die next: from the shelf it is taken then."""
+        while self.torn:
+            _write_all(*self.torn.popitem())
         if self.printed and not self.forked and self.writing.acquire(False):
             try:
                 self._deliver()
             finally:
                 self.writing.release()
+
+
+def _write_all(fd, raw):
+    while raw:
+        raw = raw[os.write(fd, raw) :]
 
 
 def _has_no_children():

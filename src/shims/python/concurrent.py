@@ -163,6 +163,7 @@ class Concurrent(Worker):
 
     def succeed(self, job, result):
         if self.channel.forked:
+            self.channel.let_go()
             os._exit(0)
         if job.silent:
             self.channel.flush_others()
@@ -179,6 +180,7 @@ class Concurrent(Worker):
 
     def fail(self, job, error):
         if self.channel.forked:
+            self.channel.let_go()
             _leave_child(error)
         job.over = True
         if job.silent:

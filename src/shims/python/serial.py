@@ -145,6 +145,7 @@ class Serial(Worker):
                 self.failed(job, function, params, error)
                 return
         if self.channel.forked:
+            self.channel.let_go()
             os._exit(0)
         if text is None:
             text = text_or_error(result)
@@ -177,15 +178,18 @@ class Serial(Worker):
                 self.complete(result)
         except BaseException as error:
             if self.channel.forked:
+                self.channel.let_go()
                 _leave_child(error)
             self.notification_failed(request["method"], error)
         if self.channel.forked:
+            self.channel.let_go()
             os._exit(0)
         self.channel.flush_others()
         self.channel.deliver()
 
     def failed(self, job, function, params, error):
         if self.channel.forked:
+            self.channel.let_go()
             _leave_child(error)
         if job == self.cancel_asked and type(error).__name__ == "CancelledError":
             self.channel.fail(job, _cancelled(error))

@@ -25,6 +25,9 @@ def _bind(thread, job):
     context.run(RUNNING.set, job)
     if given is None and not getattr(sys.flags, "thread_inherit_context", False):
         thread.run = late("functools").partial(context.run, thread.run)  # no frame of ours is seen in a traceback
+    hook = getattr(thread, "_invoke_excepthook", None)  # what it died of is told when `run` is over
+    if hook is not None:
+        thread._invoke_excepthook = late("functools").partial(context.run, hook)
 
 
 def give_jobs_to_pools(current):

@@ -116,13 +116,16 @@ class Worker:
         self.channel.notify("stuck", {"id": job, "interruptible": interruptible, "blocking": blocking, "traceback": trace})
 
 
-def _die(channel, error):
+def _die(channel, error, end=os._exit):
+    """Whatever a function has done to the libraries, it ends."""
     try:
-        text = "".join(late("traceback").format_exception(type(error), error, error.__traceback__))
-    except BaseException:
-        text = describe(error)[1] + "\n"
-    os.write(channel.crash, text.encode("utf-8", "backslashreplace"))
-    os._exit(1)
+        try:
+            text = "".join(late("traceback").format_exception(type(error), error, error.__traceback__))
+        except BaseException:
+            text = describe(error)[1] + "\n"
+        os.write(channel.crash, text.encode("utf-8", "backslashreplace"))
+    finally:
+        end(1)
 
 
 class Waiter:

@@ -119,6 +119,7 @@ pub(super) struct OutputArgs {
     ///
     /// Whatever standard output holds. A record is in the file before its job is shown as ended, whoever is killed when.
     /// While the run lasts, FILE.running beside it says what is running, and keeps a second run from the same file.
+    /// Without --resume a file that is there is begun anew, unless a killed run has left it.
     #[arg(short, long, value_name = "FILE")]
     pub(super) output: Option<PathBuf>,
     /// Run only the jobs that have no record in the file of --output, and append theirs

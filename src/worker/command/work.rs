@@ -85,7 +85,10 @@ impl Worker {
             (None, true) => Beyond::Unnamed(std::env::temp_dir()),
             (None, false) => Beyond::Cut,
         };
-        let null = File::options().read(true).write(true).open("/dev/null").map_err(|_| Errno::ENODEV)?;
+        let null = File::options().read(true).write(true).open("/dev/null").map_err(|error| {
+            complain("cannot open /dev/null, which is what commands read");
+            Errno::from_raw(error.raw_os_error().unwrap_or(libc::EINVAL))
+        })?;
         Ok(Worker {
             limits: Limits { max_output: options.max_output, beyond, null },
             watch: Watch::open(&signals)?,

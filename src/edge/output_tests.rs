@@ -6,6 +6,7 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::{pipe, pipe2};
 use std::io::{Read, Seek, SeekFrom, Write};
+use std::os::fd::AsFd;
 
 const SECOND: Duration = Duration::from_secs(1);
 

@@ -325,6 +325,14 @@ fn calls_that_were_only_sent_ahead_were_not_running() {
         });
         started.signal(libc::SIGKILL);
         started.finish();
+        // Its worker lives a moment longer, and would go on.
+        let marks = std::fs::File::open(dir.path().join("out.jsonl.running")).unwrap();
+        crate::harness::await_condition("nobody holds the marks", || {
+            use std::os::fd::AsRawFd;
+            // SAFETY: flock touches no memory of ours, and the descriptor is open.
+            unsafe { libc::flock(marks.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) == 0 }
+        });
+        drop(marks);
         dir.file("go", "");
         let done = run().args(["--retry-unknown"]).run().expect_code(0);
         assert_eq!(done.stderr.matches("outcome unknown").count(), 1, "{}", done.stderr);

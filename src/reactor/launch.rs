@@ -90,7 +90,9 @@ impl OwnProgram {
                 "/proc shows another PID namespace, so that what jobs leave behind could not be found; mount ours";
             return Err(io::Error::other(format!("{foreign} ({mount}, or unshare --mount-proc)")));
         }
-        Ok(OwnProgram { path, file: file_of(Path::new(RUNNING_IMAGE))? })
+        // Under valgrind the image is another program; the path is ours.
+        let file = file_of(&path).or_else(|_| file_of(Path::new(RUNNING_IMAGE)))?;
+        Ok(OwnProgram { path, file })
     }
 
     /// Where it is to be had now: its file may have been removed, or replaced by another version.

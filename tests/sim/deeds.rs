@@ -114,13 +114,13 @@ impl Outside {
     }
 
     fn says_ready(&mut self, process: Process) -> Fact {
-        let (prefetch, batch) = (self.options.prefetch, self.options.batch);
+        let (prefetch, batch, stuck) = (self.options.prefetch, self.options.batch, self.options.tells_stuck());
         let recall = batch || self.options.config.target.is_command();
         let shelf = if self.options.shelf { r#","shelf":{"fd":7,"mark":"00"}"# } else { "" };
         let Some(actor) = self.actor(process).filter(|actor| actor.dead.is_none()) else { return Fact::Nothing };
         actor.announces = true;
         let line = format!(
-            r#"{{"jsonrpc":"2.0","method":"ready","params":{{"protocol":1,"concurrency":{},"prefetch":{prefetch},"recall":{recall},"batch":{batch}{shelf}}}}}"#,
+            r#"{{"jsonrpc":"2.0","method":"ready","params":{{"protocol":1,"concurrency":{},"prefetch":{prefetch},"recall":{recall},"batch":{batch},"stuck":{stuck}{shelf}}}}}"#,
             actor.concurrency
         );
         self.write(process, line.as_bytes());
@@ -342,8 +342,16 @@ impl Outside {
         let Some(actor) = self.actor(process) else { return };
         let Some(&job) = actor.open.get(&wire_id) else { return };
         if actor.ignores_cancel {
-            if self.fault(stuck) {
-                let line = format!(r#"{{"method":"stuck","params":{{"id":{wire_id},"traceback":"in sleep"}}}}"#);
+            // One that tells of such requests may be silent all the same.
+            let told = match (self.fault(stuck), self.options.tells_stuck(), wire_id % 3) {
+                (true, _, _) => Some(r#""traceback":"in sleep""#),
+                (false, true, 1) => Some(r#""interruptible":true"#),
+                (false, true, 2) => Some(r#""interruptible":true,"blocking":true"#),
+                _ => None,
+            };
+            self.coverage.cancelled_in_vain += 1;
+            if let Some(told) = told {
+                let line = format!(r#"{{"method":"stuck","params":{{"id":{wire_id},{told}}}}}"#);
                 self.write(process, line.as_bytes());
             }
             return;

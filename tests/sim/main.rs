@@ -200,6 +200,7 @@ impl Coverage {
         self.broken += other.broken;
         self.recalls_begun += other.recalls_begun;
         self.recalls_waiting += other.recalls_waiting;
+        self.cancelled_in_vain += other.cancelled_in_vain;
         self.exits += other.exits;
         self.gave_up += other.gave_up;
     }

@@ -79,6 +79,12 @@ pub(crate) struct Options {
 }
 
 impl Options {
+    /// Whether workers say that they tell of cancelled requests which go on: half of the worlds, without a draw of its own,
+    /// so that the worlds of the seeds stay what they were.
+    pub(crate) fn tells_stuck(&self) -> bool {
+        self.batch
+    }
+
     pub(crate) fn draw(rng: &mut Prng) -> Self {
         let faults = Faults::draw(rng);
         let announces_ready = rng.chance(700);

@@ -55,6 +55,7 @@ pub(crate) struct Coverage {
     pub(crate) broken: u64,
     pub(crate) recalls_begun: u64,
     pub(crate) recalls_waiting: u64,
+    pub(crate) cancelled_in_vain: u64,
     pub(crate) exits: u64,
     pub(crate) gave_up: u64,
 }

@@ -14,8 +14,8 @@
 // to is followed through promises and callbacks (AsyncLocalStorage). With M = 1 it is the only one there is, and what is
 // followed says only whether an error that nobody caught was left behind by an earlier one.
 //
-// Messages and requests to supervisor are those of python.py; the ids are "node-1", "node-2", ... `stuck` is never sent:
-// while a function holds the event loop, nothing else runs here.
+// Messages and requests to supervisor are those of python.py; the ids are "node-1", "node-2", ... With M > 1
+// `stuck` tells of each cancelled job that goes on: while a function holds the event loop it cannot be sent, and that says it.
 
 const { AsyncLocalStorage, executionAsyncResource } = require("node:async_hooks");
 const { spawnSync } = require("node:child_process");

@@ -163,8 +163,7 @@ class Concurrent(Worker):
 
     def succeed(self, job, result):
         if self.channel.forked:
-            self.channel.let_go()
-            os._exit(0)
+            _leave_child(self.channel)
         if job.silent:
             self.channel.flush_others()
             self.channel.deliver()
@@ -180,8 +179,7 @@ class Concurrent(Worker):
 
     def fail(self, job, error):
         if self.channel.forked:
-            self.channel.let_go()
-            _leave_child(error)
+            _leave_child(self.channel, error)
         job.over = True
         if job.silent:
             self.notification_failed(job.method, error)

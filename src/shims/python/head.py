@@ -16,7 +16,7 @@ thread reads, coroutines run on the main thread's event loop and plain functions
 Messages to supervisor, besides answers. JOB is the id of the request that is running, or null.
 
     ready       {"protocol":1,"name":"python","pid":P,"concurrency":M,"prefetch":true,"recall":true,"batch":true,
-                 "shelf":{"fd":N,"mark":"..."}}   the first line
+                 "shelf":{"fd":N,"mark":"..."}}   the first line; with several at a time "stuck":true, and no shelf
     failed      {"message":"...","traceback":"..."}       instead of ready; the process then exits with 1
     output      {"id":JOB,"stream":"stdout"|"stderr","data":"text" | {"base64":"..."}}    no "id": the worker's own
     stuck       {"id":JOB,"interruptible":false,"blocking":false,"traceback":"..."}    a cancelled job still runs; where it

@@ -145,8 +145,7 @@ class Serial(Worker):
                 self.failed(job, function, params, error)
                 return
         if self.channel.forked:
-            self.channel.let_go()
-            os._exit(0)
+            _leave_child(self.channel)
         if text is None:
             text = text_or_error(result)
         if type(text) is str:
@@ -178,19 +177,16 @@ class Serial(Worker):
                 self.complete(result)
         except BaseException as error:
             if self.channel.forked:
-                self.channel.let_go()
-                _leave_child(error)
+                _leave_child(self.channel, error)
             self.notification_failed(request["method"], error)
         if self.channel.forked:
-            self.channel.let_go()
-            os._exit(0)
+            _leave_child(self.channel)
         self.channel.flush_others()
         self.channel.deliver()
 
     def failed(self, job, function, params, error):
         if self.channel.forked:
-            self.channel.let_go()
-            _leave_child(error)
+            _leave_child(self.channel, error)
         if job == self.cancel_asked and type(error).__name__ == "CancelledError":
             self.channel.fail(job, _cancelled(error))
         else:
@@ -362,8 +358,11 @@ def call(function, params):
     return function(**params) if type(params) is dict else function(*(params or ()))
 
 
-def _leave_child(error):
+def _leave_child(channel, error=None):
     """A forked child of the user's function came back into the shim: it ends as Python would end it."""
+    channel.let_go()
+    if error is None:
+        os._exit(0)
     if issubclass(type(error), SystemExit):
         code = error.code
         if code is None or isinstance(code, int):
